@@ -1,0 +1,77 @@
+package udf
+
+import "dcf/core/status"
+
+// Func is a function written in Go. Calculate is required; Merge and Finish may be nil. A returned
+// error fails the call with status.UDFFailed, or with the error's own code where it has one.
+type Func struct {
+	Calculate func(in *Input, out *Output) error
+	Merge     func(in *MergeInput, out *Output) error
+	Finish    func(in *MergeInput, out *Output) error
+}
+
+// GoKind is the kind of functions written in Go; a Definition's Code is a Func.
+type GoKind struct{}
+
+var _ Kind = GoKind{}
+
+// ID gives KindGo.
+func (GoKind) ID() KindID { return KindGo }
+
+// Load makes a program of a Func.
+func (GoKind) Load(def *Definition) (Program, error) {
+	f, ok := def.Code.(Func)
+	if !ok || f.Calculate == nil {
+		return nil, status.Errorf(status.InvalidArgument,
+			"the function %q has no calculate: set Definition.Code to a udf.Func that has one", def.Name)
+	}
+	return &goProgram{f}, nil
+}
+
+type goProgram struct{ f Func }
+
+var _ Program = (*goProgram)(nil)
+
+func (p *goProgram) Calculate(wave *Wave) {
+	for i := range wave.Inputs {
+		p.calculate(&wave.Inputs[i], &wave.Outputs[i])
+	}
+}
+
+func (p *goProgram) calculate(in *Input, out *Output) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			out.panicked(panicked)
+		}
+	}()
+	if err := p.f.Calculate(in, out); err != nil {
+		out.FailWith(failure(err))
+	}
+}
+
+func (p *goProgram) HasMerge() bool  { return p.f.Merge != nil }
+func (p *goProgram) HasFinish() bool { return p.f.Finish != nil }
+
+func (p *goProgram) Merge(in *MergeInput, out *Output)  { fold(p.f.Merge, in, out) }
+func (p *goProgram) Finish(in *MergeInput, out *Output) { fold(p.f.Finish, in, out) }
+
+func fold(f func(*MergeInput, *Output) error, in *MergeInput, out *Output) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			out.panicked(panicked)
+		}
+	}()
+	if err := f(in, out); err != nil {
+		out.FailWith(failure(err))
+	}
+}
+
+func (p *goProgram) Close() {}
+
+// failure gives the error of a user's function its code: its own where it chose one.
+func failure(err error) *status.Error {
+	if e := status.From(err); e.Code != status.Internal {
+		return e
+	}
+	return status.Errorf(status.UDFFailed, "%w", err)
+}
