@@ -1,0 +1,252 @@
+package rpc
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dcf/core/internal/clock"
+	"dcf/core/internal/transport"
+	"dcf/core/status"
+	"dcf/wire"
+)
+
+var seed = flag.Uint64("seed", 0, "seed of randomised tests; 0: chosen at random")
+
+func random(t *testing.T) *rand.Rand {
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("-seed %d", s)
+	return rand.New(rand.NewPCG(s, 0))
+}
+
+// Whatever ends the connection, the requests under way end, and the handler on the other side is
+// told to stop.
+func TestPeerVanishes(t *testing.T) {
+	for _, scheme := range []string{"tcp", "inproc"} {
+		for _, how := range []string{"cut", "closed"} {
+			if scheme == "inproc" && how == "cut" {
+				continue // a process does not lose half of itself
+			}
+			t.Run(scheme+" "+how, func(t *testing.T) {
+				h := newHeld()
+				server, address := listening(t, scheme, h)
+				cut := func() { require.NoError(t, server.Close(soon())) }
+				if how == "cut" {
+					var px *proxy
+					px, address = newProxy(t, address)
+					cut = px.cut
+				}
+				mine := newHandler(nil)
+				_, p := dialled(t, address, func(c *Config) { c.Handler = mine })
+				mine.expect(t, "up 1")
+				h.expect(t, "up 2")
+				ended := make(chan error)
+				for range 8 {
+					go func() {
+						var reply Reply
+						ended <- p.Do(operationFrame(1, nil), &reply, soon())
+					}()
+					require.NoError(t, p.Start(operationFrame(1, nil), soon(),
+						func(_ *Reply, err error) { ended <- err }))
+				}
+				p.Flush()
+				cancelled := make(chan bool, 16)
+				var held []*Request
+				for range 16 {
+					r := <-h.requests
+					held = append(held, r)
+					r.OnCancel(func() { cancelled <- true })
+				}
+				cut()
+				for range 16 {
+					err := <-ended
+					requireCode(t, err, status.Unavailable)
+					require.True(t, Sent(err))
+					<-cancelled
+				}
+				for _, r := range held {
+					r.Reply(&wire.Reply{})
+				}
+				mine.expect(t, "down 1")
+				h.expect(t, "down 2")
+			})
+		}
+	}
+}
+
+func TestReconnect(t *testing.T) {
+	_, address := listening(t, "tcp", newHandler(echo))
+	px, address := newProxy(t, address)
+	_, p := dialled(t, address, nil)
+	var reply Reply
+	defer reply.Clear()
+	for i := range uint64(5) {
+		require.Eventually(t, func() bool {
+			return p.Do(operationFrame(i, nil), &reply, soon()) == nil
+		}, patience, tick)
+		require.Equal(t, i, reply.Version)
+		px.cut()
+	}
+	require.GreaterOrEqual(t, p.Counters().Requests, uint64(5))
+}
+
+// A peer that is there but says nothing is noticed, on both sides.
+func TestSilentPeer(t *testing.T) {
+	h := newHeld()
+	_, address := listening(t, "tcp", h)
+	px, address := newProxy(t, address)
+	mine := newHandler(nil)
+	_, p := dialled(t, address, func(c *Config) { c.Handler = mine })
+	mine.expect(t, "up 1")
+	h.expect(t, "up 2")
+	px.set(func(p *proxy) { p.swallow = true })
+	var reply Reply
+	requireCode(t, p.Do(operationFrame(1, nil), &reply, soon()), status.Unavailable)
+	mine.expect(t, "down 1")
+	h.expect(t, "down 2")
+	require.Contains(t, mine.lastReason(), "was silent for")
+	require.Contains(t, h.lastReason(), "was silent for")
+	// A new session needs the peer too, and does not hang.
+	err := p.Do(operationFrame(1, nil), &reply, clock.After(3*tick))
+	require.Error(t, err)
+	require.False(t, Sent(err))
+}
+
+// An idle session lives on heartbeats alone.
+func TestIdleSessionLives(t *testing.T) {
+	eachScheme(t, func(t *testing.T, scheme string) {
+		quick := Timing{PingEvery: 2 * tick, SilentAfter: 40 * tick, IdleAfter: transport.Slice}
+		h := newHandler(echo)
+		cfg := config(1, h)
+		cfg.Timing = quick
+		server := open(t, cfg)
+		address, err := server.Listen(anyAddress(t, scheme))
+		require.NoError(t, err)
+		_, p := dialled(t, address, func(c *Config) { c.Timing = quick })
+		require.Eventually(t, func() bool {
+			c := p.Counters()
+			return c.FramesReceived > 10 && c.RoundTripNs > 0
+		}, patience, tick)
+		require.True(t, p.Up())
+		var reply Reply
+		defer reply.Clear()
+		require.NoError(t, p.Do(operationFrame(1, nil), &reply, soon()))
+	})
+}
+
+// Connections that break at any byte lose no request silently: each is answered right, or its error
+// says whether it may have been served.
+func TestCutAtAnyByte(t *testing.T) {
+	r := random(t)
+	var served atomic.Uint64
+	_, address := listening(t, "tcp", newHandler(func(req *Request) {
+		served.Add(1)
+		echo(req)
+	}))
+	px, address := newProxy(t, address)
+	_, p := dialled(t, address, nil)
+	large := bytes.Repeat([]byte("x"), 2*BulkBytes)
+	var reply Reply
+	defer reply.Clear()
+	answered, unknown := uint64(0), uint64(0)
+	for round := range 60 {
+		px.set(func(p *proxy) { p.budget = r.IntN(4*BulkBytes) >> r.IntN(16) })
+		for i := range uint64(20) {
+			var value []byte
+			if r.IntN(4) == 0 {
+				value = large
+			}
+			err := p.Do(operationFrame(i, value), &reply, soon())
+			switch {
+			case err == nil:
+				answered++
+				require.Equal(t, i, reply.Version, "round %d", round)
+				require.True(t, bytes.Equal(value, reply.Value.Bytes), "round %d", round)
+			case Sent(err):
+				unknown++
+				fallthrough
+			default:
+				requireCode(t, err, status.Unavailable)
+			}
+		}
+		px.cut()
+	}
+	n := served.Load()
+	require.LessOrEqual(t, answered, n)
+	require.LessOrEqual(t, n, answered+unknown, "%d served, %d answered, %d unknown",
+		n, answered, unknown)
+	require.Positive(t, answered)
+	require.Positive(t, unknown)
+}
+
+func TestDrip(t *testing.T) {
+	_, address := listening(t, "tcp", newHandler(echo))
+	px, address := newProxy(t, address)
+	px.set(func(p *proxy) { p.drip = true })
+	_, p := dialled(t, address, nil)
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			var reply Reply
+			defer reply.Clear()
+			for i := range uint64(5) {
+				if check(t, p.Do(operationFrame(i, []byte("value")), &reply, soon())) &&
+					(reply.Version != i || string(reply.Value.Bytes) != "value") {
+					t.Error("another reply")
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+// Close while everything is going on ends everything.
+func TestCloseDuringRequests(t *testing.T) {
+	eachScheme(t, func(t *testing.T, scheme string) {
+		for _, which := range []string{"server", "client"} {
+			server, address := listening(t, scheme, newHandler(echo))
+			client, p := dialled(t, address, nil)
+			var callers sync.WaitGroup
+			var begun atomic.Int64
+			value := bytes.Repeat([]byte("x"), 2*BulkBytes)
+			for k := range 8 {
+				callers.Go(func() {
+					var reply Reply
+					defer reply.Clear()
+					for {
+						var err error
+						if k%2 == 0 {
+							err = p.Do(operationFrame(1, nil), &reply, soon())
+						} else {
+							err = p.Do(operationFrame(1, value), &reply, soon())
+						}
+						begun.Add(1)
+						if err != nil {
+							if !errors.Is(err, status.Unavailable) {
+								t.Error(err)
+							}
+							return
+						}
+					}
+				})
+			}
+			require.Eventually(t, func() bool { return begun.Load() > 100 }, patience, time.Millisecond)
+			if which == "server" {
+				require.NoError(t, server.Close(soon()))
+			} else {
+				require.NoError(t, client.Close(soon()))
+			}
+			callers.Wait()
+		}
+	})
+}

@@ -1,0 +1,108 @@
+// Package transport is the interface between requests and the ways that frames travel. A
+// transport moves frames in order between two ends and says when one is gone; it knows neither
+// requests nor nodes. Every implementation passes transporttest.Run.
+package transport
+
+import (
+	"errors"
+	"time"
+
+	"dcf/wire"
+)
+
+// ErrAgain says that nothing arrived in the time that Next was given.
+var ErrAgain = errors.New("transport: nothing arrived")
+
+// Transport makes connections for addresses of one or more schemes. It is safe for concurrent use.
+type Transport interface {
+	// Schemes are what stands before "://" in the addresses that it takes.
+	Schemes() []string
+	// Listen takes an address into use: status.InvalidArgument where it is none,
+	// status.AlreadyExists where somebody else uses it, status.Denied where Config forbids it.
+	Listen(address string, insecure bool) (Listener, error)
+	// Dial connects until a deadline of CLOCK_MONOTONIC: status.Unavailable where nobody answers.
+	Dial(address string, deadline int64) (Conn, error)
+	// Close frees what is left once all listeners and connections are closed.
+	Close() error
+}
+
+// Listener waits for connections.
+type Listener interface {
+	// Accept gives the next connection. After Close it gives status.Unavailable.
+	Accept() (Conn, error)
+	// Address is what Dial takes, with the port resolved.
+	Address() string
+	// Close ends Accept and frees the address. Connections live on.
+	Close() error
+}
+
+// Conn is one connection. Any goroutines may send; one at a time may receive, and whoever hands
+// that right to another synchronises with it. Errors are *status.Error: status.Unavailable once
+// the connection is gone, by either side, with the reason that was there first.
+type Conn interface {
+	// Send appends a frame to what the peer is to get; it leaves at the next Flush or before. It
+	// never waits for the peer. The frame is borrowed: what must be kept longer is copied, and
+	// batches are retained. size is what Counters count the frame as, and end the stream's length
+	// behind it, in units of its own.
+	// A frame that cannot be encoded gives its own error and leaves the connection as it was.
+	// Send does not bound what is queued: who has a choice looks at Queued first.
+	Send(f *wire.Frame) (size int64, end uint64, err error)
+	// Flush hands over what was sent. What the peer does not take yet is queued, and follows
+	// by itself.
+	Flush() error
+	// Written is how far the stream has left this end, in the units of Send's end: a frame that
+	// ends behind it was not delivered whole.
+	Written() uint64
+	// Queued is how many bytes wait because the peer does not take them.
+	Queued() int64
+	// WaitRoom waits until Queued is at most half of MaxQueuedBytes, the connection is gone, or
+	// the deadline has passed: status.Timeout.
+	WaitRoom(deadline int64) error
+
+	// Next waits until a frame is here and gives its header; Take or Skip must follow. It waits
+	// at most as long as told, and where that is over 50 ms not much more than those: ErrAgain.
+	Next(wait time.Duration) (wire.SessionHeader, error)
+	// Take decodes the frame that Next announced. A garbled one gives status.Corrupt.
+	Take(in *Inbound) error
+	// Skip drops the frame that Next announced.
+	Skip()
+	// Ready says whether Next would find a frame without asking the system.
+	Ready() bool
+	// Park waits, without a thread, until there may be something for Next.
+	Park() error
+
+	// SetLimits bounds the frames that are received from now on.
+	SetLimits(limits wire.Limits)
+	// SetSpin sets how long Next polls before it sleeps, at most.
+	SetSpin(spin time.Duration)
+	// SplitsBulk says whether large bodies should have a connection of their own.
+	SplitsBulk() bool
+	// Peer names the other end for messages to people.
+	Peer() string
+	// Counters gives what passed so far.
+	Counters() Counters
+	// Abort ends the connection at once, for a reason that the methods then report. Goroutines
+	// that wait in it return. Only the first reason counts. Somebody has to call Next, and Skip,
+	// until it fails: what was received before is freed that way.
+	Abort(reason error)
+	// Close sends what is queued, as far as the peer takes it before the deadline, then aborts.
+	Close(deadline int64) error
+}
+
+// Counters count what passed through a connection. Bytes are those of whole frames; inproc counts
+// those of values only.
+type Counters struct {
+	FramesSent, FramesReceived uint64
+	BytesSent, BytesReceived   uint64
+	Spun, Slept                uint64 // waits that ended while polling, and in sleep
+}
+
+// Add adds the counts of another connection.
+func (c *Counters) Add(o Counters) {
+	c.FramesSent += o.FramesSent
+	c.FramesReceived += o.FramesReceived
+	c.BytesSent += o.BytesSent
+	c.BytesReceived += o.BytesReceived
+	c.Spun += o.Spun
+	c.Slept += o.Slept
+}
