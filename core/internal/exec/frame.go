@@ -1,0 +1,124 @@
+package exec
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"dcf/core/internal/store"
+	"dcf/udf"
+	"dcf/vertex"
+	"dcf/vertex/arena"
+	"unsafe"
+)
+
+// Frame is the memory that running calculates needs. There is one for each pin, so that whoever
+// holds a pin has a frame to itself, and nothing is allocated for a call.
+type Frame struct {
+	Inputs  [WaveSize]udf.Input
+	Outputs [WaveSize]udf.Output
+	Wave    udf.Wave
+	Scratch udf.Scratch
+	Fold    udf.MergeInput
+	Parts   [FoldSize]udf.Value
+	Final   udf.Output // of merge and finish
+	// Tags say whose each input is, for whoever fills the frame.
+	Tags     [WaveSize]uint32
+	function *Function // that runs now
+	// Count counts the calls that ran in this frame and nothing else. Who holds the pin writes it.
+	Count int64
+	Never *atomic.Uint32 // a cancel flag that is never raised, outside the Go heap
+	_     [64]byte
+}
+
+// Frames are the frames of one store's pins.
+type Frames struct {
+	frames [store.MaxPins]atomic.Pointer[Frame]
+	engine *Engine
+
+	mu      sync.Mutex
+	counted [store.MaxPins]int64 // under mu
+}
+
+// At gives the frame of a pin that the caller holds.
+func (fs *Frames) At(p store.Pin) *Frame {
+	if f := fs.frames[p.Index()].Load(); f != nil {
+		return f
+	}
+	f := fs.engine.newFrame()
+	fs.frames[p.Index()].Store(f)
+	return f
+}
+
+func (e *Engine) newFrame() *Frame {
+	f := &Frame{Never: NewFlag()}
+	f.Wave.Scratch, f.Fold.Scratch = &f.Scratch, &f.Scratch
+	for i := range f.Outputs {
+		e.equip(f, &f.Outputs[i], &f.Inputs[i].Vertex)
+	}
+	e.equip(f, &f.Final, new(vertex.ID))
+	return f
+}
+
+// equip gives an output what it needs of the worker.
+func (e *Engine) equip(f *Frame, out *udf.Output, id *vertex.ID) {
+	out.NewID = e.IDs.Next
+	if e.Log != nil {
+		out.Log = func(level int, text string) {
+			e.Log.Log(context.Background(), slog.Level(level), text[:min(len(text), udf.MaxLogBytes)],
+				"udf", f.function.Name, "vertex", id.String())
+		}
+	}
+}
+
+// Prepare makes the frame ready for n calculates of a function, whose inputs are filled.
+func (f *Frame) Prepare(fn *Function, n int) {
+	f.function = fn
+	f.Wave.Inputs, f.Wave.Outputs = f.Inputs[:n], f.Outputs[:n]
+}
+
+// Calls sums up what frames counted. A frame whose pin is held just now is counted as it was when it
+// was last free.
+func (fs *Frames) Calls() (n int64) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for i := range fs.frames {
+		f := fs.frames[i].Load()
+		if f == nil {
+			continue
+		}
+		if pin, ok := fs.engine.Store.TryPin(i); ok {
+			fs.counted[i] = f.Count
+			fs.engine.Store.Unpin(pin)
+		}
+		n += fs.counted[i]
+	}
+	return n
+}
+
+// Close frees the frames. Nobody may hold a pin.
+func (fs *Frames) Close() {
+	for i := range fs.frames {
+		if f := fs.frames[i].Swap(nil); f != nil {
+			for j := range f.Outputs {
+				f.Outputs[j].Clear()
+			}
+			f.Final.Clear()
+			f.Scratch.Close()
+			FreeFlag(f.Never)
+		}
+	}
+}
+
+// NewFlag makes a word outside the Go heap, so that C may be given its address.
+func NewFlag() *atomic.Uint32 {
+	flag := (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(arena.Alloc(arena.Align))))
+	flag.Store(0)
+	return flag
+}
+
+// FreeFlag frees it.
+func FreeFlag(flag *atomic.Uint32) {
+	arena.Free(unsafe.Slice((*byte)(unsafe.Pointer(flag)), arena.Align))
+}
