@@ -1,0 +1,73 @@
+package core
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"dcf/udf"
+	"dcf/vertex"
+)
+
+// echoOf answers with the first half of its arguments, and touches its vertex.
+func echoOf(name string) udf.Definition {
+	return udf.Definition{Kind: udf.KindGo, Name: name, Version: "1", Flags: udf.Short, Code: udf.Func{
+		Calculate: func(in *udf.Input, out *udf.Output) error {
+			x := in.Batch.Int64(0)[0] + int64(in.Arguments.Bytes[0])
+			binary.LittleEndian.PutUint64(out.Reserve(8), uint64(x))
+			return nil
+		}}}
+}
+
+func BenchmarkLocal(b *testing.B) {
+	w, err := Open(Options{UDFs: []udf.Definition{echoOf("echo")}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close(time.Second)
+	v, _ := w.Put(PutOptions{}, vertex.Int64Batch("x", 1))
+	defer v.Release()
+	fn, _ := w.OpenUDF("echo")
+	for _, n := range []int{1, 64} {
+		calls := make([]Call, n)
+		for i := range calls {
+			calls[i] = Call{UDF: fn, Targets: []*Vertex{v}, Buffer: make([]byte, 8),
+				Arguments: udf.Value{Bytes: make([]byte, 16)}}
+		}
+		b.Run(map[int]string{1: "1", 64: "64"}[n], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if w.Run(calls) != nil || calls[0].Err != nil {
+					b.Fatal(calls[0].Err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/call")
+		})
+	}
+}
+
+func BenchmarkTCP(b *testing.B) {
+	server, err := Open(Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"},
+		UDFs: []udf.Definition{echoOf("echo")}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close(time.Second)
+	v, _ := server.Put(PutOptions{Name: "x"}, vertex.Int64Batch("x", 1))
+	defer v.Release()
+	client, err := Open(Options{Join: server.Addresses(), UDFs: []udf.Definition{echoOf("echo")}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close(time.Second)
+	remote, _ := client.OpenName("x")
+	fn, _ := client.OpenUDF("echo")
+	calls := []Call{{UDF: fn, Targets: []*Vertex{remote}, Buffer: make([]byte, 8),
+		Arguments: udf.Value{Bytes: make([]byte, 16)}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if client.Run(calls) != nil || calls[0].Err != nil {
+			b.Fatal(calls[0].Err)
+		}
+	}
+}

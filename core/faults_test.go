@@ -1,0 +1,226 @@
+package core
+
+import (
+	"io"
+	"math"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dcf/core/internal/clock"
+	"dcf/core/status"
+	"dcf/udf"
+	"dcf/vertex"
+)
+
+// proxy passes bytes between a port of its own and a server, and cuts connections.
+type proxy struct {
+	listener net.Listener
+	server   string
+	mu       sync.Mutex
+	conns    map[net.Conn]bool // under mu
+	cutAfter func() int        // bytes of answers until the next cut; nil: never
+	work     sync.WaitGroup
+}
+
+// newProxy listens; serve tells where the server is.
+func newProxy(t *testing.T, cutAfter func() int) *proxy {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return &proxy{listener: l, conns: map[net.Conn]bool{}, cutAfter: cutAfter}
+}
+
+func (p *proxy) serve(t *testing.T, server string) {
+	p.server = server
+	p.work.Go(p.accept)
+	t.Cleanup(p.close)
+}
+
+func (p *proxy) address() string { return "tcp://" + p.listener.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.server)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		p.keep(client, true)
+		p.keep(server, true)
+		p.work.Go(func() { p.pass(server, client, nil) })
+		p.work.Go(func() { p.pass(client, server, p.cutAfter) })
+	}
+}
+
+func (p *proxy) keep(c net.Conn, open bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if open {
+		p.conns[c] = true
+	} else {
+		delete(p.conns, c)
+	}
+}
+
+// pass copies from one to the other, and cuts both after so many bytes.
+func (p *proxy) pass(to, from net.Conn, cutAfter func() int) {
+	defer func() {
+		_, _ = to.Close(), from.Close()
+		p.keep(to, false)
+		p.keep(from, false)
+	}()
+	left := int64(math.MaxInt64)
+	if cutAfter != nil {
+		left = int64(cutAfter())
+	}
+	// A plain loop: between sockets io.Copy would splice, through pipes that it keeps.
+	_, _ = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{io.LimitReader(from, left)})
+}
+
+// cut breaks all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+func (p *proxy) close() {
+	_ = p.listener.Close()
+	p.cut()
+	p.work.Wait()
+}
+
+// behind opens an owner that others reach through a proxy.
+func behind(t *testing.T, defs func() []udf.Definition, cutAfter func() int) (owner *Worker, p *proxy) {
+	p = newProxy(t, cutAfter)
+	owner = open(t, Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, UDFs: defs(),
+		Advertise: []string{p.address()}})
+	p.serve(t, owner.Addresses()[0][len("tcp://"):])
+	return owner, p
+}
+
+// Connections break in the middle of replies, over and over. Every update is applied exactly once,
+// or reported as unknown and then applied at most once.
+func TestCutRepliesApplyUpdatesOnce(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var mu sync.Mutex
+	var armed atomic.Bool
+	cut := func() int { // the Hello takes some two hundred bytes, a reply about a hundred
+		if !armed.Load() {
+			return math.MaxInt
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return 200 + random.IntN(300)
+	}
+	owner, p := behind(t, common, cut)
+	v := put(t, owner, "counter", 0)
+	client := open(t, Options{Join: []string{p.address()}, UDFs: common()})
+	remote, err := client.Open(v.ID()) // from here on its owner is known
+	require.NoError(t, err)
+	defer remote.Release()
+	armed.Store(true)
+	p.cut()
+	u := function(t, client, "increment")
+	applied, unknown := int64(0), int64(0)
+	const updates = 300
+	for range updates {
+		calls := []Call{{UDF: u, TargetIDs: []vertex.ID{v.ID()}, Buffer: make([]byte, 8), Timeout: 10 * time.Second}}
+		require.NoError(t, client.Run(calls))
+		c := &calls[0]
+		switch {
+		case c.Err == nil:
+			applied++
+		case c.Effects == EffectsUnknown:
+			unknown++
+		default:
+			require.Equal(t, EffectsNone, c.Effects)
+			requireCode(t, status.Unavailable, c.Err)
+		}
+		c.Clear()
+	}
+	got := number(t, owner, "value", v)
+	resent := int64(0)
+	for _, s := range client.Stats() {
+		if s.Name == "calls.resent" {
+			resent = s.Value
+		}
+	}
+	t.Logf("%d applied, %d unknown, %d requests sent again, counter %d", applied, unknown, resent, got)
+	require.GreaterOrEqual(t, got, applied, "an update that was answered is lost")
+	require.LessOrEqual(t, got, applied+unknown, "an update was applied twice")
+	require.Greater(t, resent, int64(10), "the proxy cut too little to show anything")
+	require.Greater(t, applied, int64(updates/2))
+}
+
+// A worker that goes away in the middle of a fan-out ends the calls that need it, and no others.
+func TestWorkerGoneInTheMiddleOfAFanOut(t *testing.T) {
+	s := newStuck(t)
+	defs := func() []udf.Definition {
+		return append(common(), goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate, Merge: addUp}))
+	}
+	workers := members(t, 2, "tcp", defs)
+	dying, err := Open(Options{NodeID: 3, Listen: []string{"tcp://127.0.0.1:0"}, Join: workers[0].Addresses(),
+		UDFs: defs()})
+	require.NoError(t, err)
+	put(t, workers[1], "safe", 1)
+	lost, err := dying.Put(PutOptions{Name: "lost"}, vertex.Int64Batch("x", 2))
+	require.NoError(t, err)
+	lost.Release()
+	ids := []vertex.ID{vertex.NameID("safe"), vertex.NameID("lost")}
+	calls := []Call{{UDF: function(t, workers[0], "stuck"), TargetIDs: ids, Buffer: make([]byte, 8), Timeout: patience}}
+	var group sync.WaitGroup
+	group.Go(func() { require.NoError(t, workers[0].Run(calls)) })
+	<-s.entered
+	<-s.entered
+	dying.kill()
+	group.Go(func() { _ = dying.Close(time.Second) })
+	s.let()
+	group.Wait()
+	requireCode(t, status.Unavailable, calls[0].Err)
+	require.Equal(t, uint64(0), calls[0].Ticket)
+	safe, err := workers[0].OpenName("safe")
+	require.NoError(t, err)
+	defer safe.Release()
+	require.Equal(t, int64(1), number(t, workers[0], "value", safe))
+	c := call(t, workers[0], Call{UDF: function(t, workers[0], "value"), TargetIDs: ids[1:], Timeout: patience})
+	requireCode(t, status.Unavailable, c.Err)
+}
+
+// kill breaks all of a worker's connections without a word.
+func (w *Worker) kill() { _ = w.rpc.Close(clock.Now()) }
+
+func TestCloseDuringCalls(t *testing.T) {
+	s := newStuck(t)
+	defs := append(common(), goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate}))
+	w, err := Open(Options{UDFs: defs})
+	require.NoError(t, err)
+	v := put(t, w, "v", 1)
+	calls := []Call{{UDF: function(t, w, "stuck"), Targets: []*Vertex{v}, Buffer: make([]byte, 8)}}
+	var group sync.WaitGroup
+	group.Go(func() { _ = w.Run(calls) })
+	<-s.entered
+	closed := make(chan error)
+	go func() { closed <- w.Close(patience) }()
+	require.Eventually(t, w.closing.Load, patience, time.Millisecond)
+	requireCode(t, status.BadHandle, w.Run(make([]Call, 1)), "closed")
+	v.Release()
+	s.let()
+	group.Wait()
+	require.Nil(t, calls[0].Err, "a call that was under way ends in order")
+	require.NoError(t, <-closed)
+	require.NoError(t, w.Close(patience), "twice is fine")
+}

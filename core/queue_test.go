@@ -1,0 +1,168 @@
+package core
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"dcf/core/status"
+	"dcf/udf"
+)
+
+func queue(t *testing.T, w *Worker) *Queue {
+	t.Helper()
+	q, err := w.OpenQueue()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, q.Close()) })
+	return q
+}
+
+// drain polls until so many calls came back.
+func drain(t *testing.T, q *Queue, n int) []*Call {
+	t.Helper()
+	var all []*Call
+	done := make([]*Call, 7)
+	for len(all) < n {
+		got, err := q.Poll(done, patience)
+		require.NoError(t, err)
+		require.NotZero(t, got, "%d of %d calls came back", len(all), n)
+		all = append(all, done[:got]...)
+	}
+	return all
+}
+
+func submitted(u *UDF, n int, v *Vertex) []*Call {
+	calls := make([]*Call, n)
+	for i := range calls {
+		calls[i] = &Call{UDF: u, Targets: []*Vertex{v}, Buffer: make([]byte, 8), Tag: i,
+			Arguments: udf.Value{Bytes: []byte{1, 2, 3}}}
+	}
+	return calls
+}
+
+func TestQueueGivesEachCallBackOnce(t *testing.T) {
+	workers := members(t, 2, "tcp", common)
+	put(t, workers[1], "there", 20)
+	there, err := workers[0].OpenName("there")
+	require.NoError(t, err)
+	defer there.Release()
+	here := put(t, workers[0], "here", 10)
+	q := queue(t, workers[0])
+	for _, v := range []*Vertex{here, there} {
+		want, err := v.Info()
+		require.NoError(t, err)
+		calls := submitted(function(t, workers[0], "value"), 100, v)
+		require.NoError(t, q.Submit(calls))
+		seen := map[any]bool{}
+		for _, c := range drain(t, q, 100) {
+			require.Nil(t, c.Err)
+			require.False(t, seen[c.Tag])
+			seen[c.Tag] = true
+			require.Equal(t, number(t, workers[0], "value", v), get(c.Result.Bytes))
+			require.Equal(t, want.Version, c.Version)
+			require.Zero(t, c.Ticket)
+			c.Clear()
+		}
+	}
+	got, err := q.Poll(make([]*Call, 1), -1)
+	require.NoError(t, err)
+	require.Zero(t, got)
+}
+
+func TestQueueDescriptor(t *testing.T) {
+	w := open(t, Options{UDFs: common()})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	readable := func(wait time.Duration) bool {
+		fds := []unix.PollFd{{Fd: int32(q.FD()), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(wait.Milliseconds()))
+		require.NoError(t, err)
+		return n == 1
+	}
+	require.False(t, readable(0))
+	require.NoError(t, q.Submit(submitted(function(t, w, "value"), 3, v)))
+	require.True(t, readable(patience))
+	drain(t, q, 3)
+	require.False(t, readable(0), "nothing is left to poll")
+}
+
+func TestQueueRefusals(t *testing.T) {
+	w := open(t, Options{UDFs: common()})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	u := function(t, w, "value")
+	calls := submitted(u, 2, v)
+	calls[1].Targets = nil
+	requireCode(t, status.InvalidArgument, q.Submit(calls), "no target")
+	got, err := q.Poll(make([]*Call, 1), -1)
+	require.NoError(t, err)
+	require.Zero(t, got, "a refused submit takes none")
+	requireCode(t, status.Exhausted, q.Submit(submitted(u, MaxQueued+1, v)), "MaxQueued")
+	requireCode(t, status.NotFound, q.Cancel(12345), "12345")
+	require.Equal(t, int64(1), number(t, w, "value", v))
+
+	closed, err := w.OpenQueue()
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	require.NoError(t, closed.Close(), "twice is fine")
+	requireCode(t, status.BadHandle, closed.Submit(submitted(u, 1, v)), "closed")
+	_, err = closed.Poll(make([]*Call, 1), -1)
+	requireCode(t, status.BadHandle, err, "closed")
+}
+
+// A call whose function never returns comes back at its deadline, one that looks at its flag when it
+// is cancelled; what they use is not freed under them.
+func TestQueueDeadlineAndCancel(t *testing.T) {
+	s := newStuck(t)
+	w := open(t, Options{UDFs: []udf.Definition{
+		goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate}),
+		goFunction("polite", udf.Commutative, udf.Func{Calculate: func(in *udf.Input, _ *udf.Output) error {
+			s.entered <- struct{}{}
+			for in.Cancelled.Load() == 0 {
+				runtime.Gosched()
+			}
+			return fmt.Errorf("asked to stop")
+		}}),
+	}})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	late := submitted(function(t, w, "stuck"), 1, v)
+	late[0].Timeout = 50 * time.Millisecond
+	require.NoError(t, q.Submit(late))
+	c := drain(t, q, 1)[0]
+	require.Same(t, late[0], c)
+	requireCode(t, status.Timeout, c.Err, "still runs")
+	c.Clear()
+
+	polite := submitted(function(t, w, "polite"), 1, v)
+	require.NoError(t, q.Submit(polite))
+	<-s.entered
+	<-s.entered
+	require.NoError(t, q.Cancel(polite[0].Ticket))
+	requireCode(t, status.UDFFailed, drain(t, q, 1)[0].Err, "asked to stop")
+	s.let()
+}
+
+// A function that only its caller's thread may run is run by the thread that polls.
+func TestQueueRunsCallersFunctionsInPoll(t *testing.T) {
+	thread := make(chan int, 10)
+	def := goFunction("mine", udf.CallerThread, udf.Func{Calculate: func(_ *udf.Input, out *udf.Output) error {
+		thread <- unix.Gettid()
+		reply(out, 5)
+		return nil
+	}})
+	w := open(t, Options{UDFs: []udf.Definition{def}})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	require.NoError(t, q.Submit(submitted(function(t, w, "mine"), 2, v)))
+	require.Empty(t, thread, "nobody polled yet")
+	for _, c := range drain(t, q, 2) {
+		require.Nil(t, c.Err)
+		require.Equal(t, int64(5), get(c.Result.Bytes))
+	}
+	require.Len(t, thread, 2)
+}

@@ -1,0 +1,335 @@
+package core
+
+import (
+	"time"
+
+	"dcf/core/internal/clock"
+	"dcf/core/internal/exec"
+	"dcf/core/status"
+	"dcf/udf"
+)
+
+// Run runs the calls and returns when all are done; each call's Err says how it went, and the error
+// says that the worker itself cannot run any. The calling goroutine runs what is here itself, all
+// calls of one function in one go, and waits itself for what is elsewhere.
+func (w *Worker) Run(calls []Call) error {
+	pin, err := w.store.Pin()
+	if err != nil {
+		return err
+	}
+	if w.closing.Load() {
+		w.store.Unpin(pin)
+		return errClosed()
+	}
+	frame := w.engine.Frames.At(pin)
+	later := w.runAtOnce(frame, calls)
+	frame.Count += int64(len(calls) - later)
+	w.store.Unpin(pin)
+	if later > 0 {
+		w.runLater(calls)
+	}
+	return nil
+}
+
+// runAtOnce runs the calls that need nothing but a vertex which is here, and gives how many are
+// left. The caller holds the frame's pin.
+func (w *Worker) runAtOnce(frame *exec.Frame, calls []Call) (later int) {
+	if len(calls) == 1 {
+		c := &calls[0]
+		c.clearResults()
+		if !w.input(frame, c, 0) {
+			return 1
+		}
+		return w.runWave(frame, calls, c.UDF.function, 1)
+	}
+	for i := range calls {
+		calls[i].clearResults()
+		calls[i].later = true
+	}
+	for i := range calls {
+		switch c := &calls[i]; {
+		case !c.later || c.task != nil: // it ran already; what it spawned goes on later
+		case c.UDF == nil:
+			later++
+		default:
+			later += w.runFrom(frame, calls, i)
+		}
+	}
+	return later
+}
+
+// runFrom gathers the calls from i on that have the same function as call i, and runs them in one
+// wave. It gives 1 where call i itself is to be run later, and how many of the others spawned.
+func (w *Worker) runFrom(frame *exec.Frame, calls []Call, i int) (later int) {
+	fn := calls[i].UDF.function
+	n := 0
+	for j := i; j < min(len(calls), i+gatherWindow) && n < exec.WaveSize; j++ {
+		c := &calls[j]
+		if c.later && c.task == nil && c.UDF != nil && c.UDF.function == fn && w.input(frame, c, n) {
+			frame.Tags[n] = uint32(j)
+			n++
+		} else if j == i {
+			return 1
+		}
+	}
+	return w.runWave(frame, calls, fn, n)
+}
+
+// input fills an input for a call that can run at once; false for any other.
+func (w *Worker) input(frame *exec.Frame, c *Call, at int) bool {
+	c.later = true
+	if c.UDF == nil || len(c.Targets) != 1 || c.Flags > Here || c.Ticket != 0 ||
+		c.TargetArguments != nil {
+		return false
+	}
+	fn, v := c.UDF.function, c.Targets[0]
+	if v == nil || v.worker != w || c.UDF.worker != w || fn.Flags&udf.Updates != 0 || fn.Gone() {
+		return false
+	}
+	record := v.record.Load()
+	if record == nil {
+		return false
+	}
+	version := record.Current()
+	if version == nil || version.Group() {
+		return false
+	}
+	in := &frame.Inputs[at]
+	in.Vertex, in.Version, in.Batch = record.ID(), version.Number(), version.Batch()
+	in.Children, in.Parents = version.Children(), record.Parents()
+	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
+	in.Cancelled, in.Views, in.Remote, in.Deadline = frame.Never, version.Views(), false, 0
+	if c.Timeout > 0 || c.cancel != nil {
+		hurry(in, c)
+	}
+	return true
+}
+
+// hurry gives an input what its calculate needs to end early.
+func hurry(in *udf.Input, c *Call) {
+	if c.cancel != nil {
+		in.Cancelled = c.cancel
+	}
+	if c.Timeout > 0 {
+		in.Deadline = clock.After(c.Timeout)
+	}
+}
+
+// runWave calculates n inputs and hands their outputs to the calls: to the only one, or to those
+// that the frame's tags name. It gives how many calls go on as tasks.
+func (w *Worker) runWave(frame *exec.Frame, calls []Call, fn *exec.Function, n int) (later int) {
+	frame.Prepare(fn, n)
+	fn.Program.Calculate(&frame.Wave)
+	for i := range n {
+		c := &calls[0]
+		if len(calls) > 1 {
+			c = &calls[frame.Tags[i]]
+		}
+		in, out := &frame.Inputs[i], &frame.Outputs[i]
+		c.later, c.Version, c.ServedBy = false, in.Version, w.self.Node
+		switch {
+		case out.Failure != nil || len(out.Effects) > 0 || len(out.Spawns) > 0:
+			if w.unusual(c, in, out) {
+				later++
+			}
+		case !out.HasPart:
+			c.Result.Bytes, c.ResultSize = nil, 0
+		case fn.Finishing:
+			w.finish(c, out.Part)
+		default:
+			c.setResult(&out.Part)
+		}
+		out.Clear()
+	}
+	frame.Scratch.Reset()
+	return later
+}
+
+// unusual deals with an output that failed, has effects or spawned; true where the call goes on as
+// a task.
+func (w *Worker) unusual(c *Call, in *udf.Input, out *udf.Output) bool {
+	c.rare = true
+	c.Result.Bytes, c.ResultSize = nil, 0
+	item := exec.Item{Function: c.UDF.function, Target: in.Vertex}
+	t := w.newTask(c)
+	t.Take(&item, out)
+	if t.Err != nil {
+		c.Err = t.Err
+		w.endTask(t)
+		return false
+	}
+	c.task, c.later = t, true
+	return true
+}
+
+// finish makes a call's result of its only part.
+func (w *Worker) finish(c *Call, part udf.Value) {
+	if err := w.engine.Finish(c.UDF.function, c.Arguments, part, c.setResult); err != nil {
+		c.fail(err)
+	}
+}
+
+// runLater runs the calls that did not run at once. What they send leaves together, before the
+// first of them is waited for.
+func (w *Worker) runLater(calls []Call) {
+	for i := range calls {
+		if c := &calls[i]; c.later {
+			w.launch(c)
+		}
+	}
+	for i := range calls {
+		if c := &calls[i]; c.later {
+			c.task.Flush()
+		}
+	}
+	for i := range calls {
+		if c := &calls[i]; c.later {
+			w.land(c)
+		}
+	}
+}
+
+// launch starts a call as a task: what is here runs, what is elsewhere is sent.
+func (w *Worker) launch(c *Call) {
+	c.rare = true
+	if c.task == nil {
+		c.Result.Bytes, c.ResultSize, c.Version, c.ServedBy = nil, 0, 0, 0
+		if err := w.checkCall(c); err != nil {
+			c.fail(err)
+			c.later = false
+			return
+		}
+		c.task = w.newTask(c)
+		if c.UDF.function.Gone() { // looked at again: whoever drops it waits for tasks that began
+			c.task.Fail(status.Errorf(status.NotFound, "function %q was dropped", c.UDF.Name()))
+		} else {
+			w.addTargets(c.task, c)
+		}
+	}
+	c.task.Launch()
+}
+
+// land waits for a call that was launched and makes its result.
+func (w *Worker) land(c *Call) {
+	t := c.task
+	t.Finish()
+	w.counts.calculates.Add(int64(t.Calculates))
+	c.Version, c.Effects = t.Version, Effects(t.Effects)
+	c.BytesMoved, c.BytesFetched = t.Moved, t.Fetched
+	c.ServedBy, c.ServedHow = w.self.Node, InProcess
+	if t.Calculates > 0 {
+		c.Ran = append(c.Ran, NodeRuns{w.self.Node, t.Calculates})
+	}
+	for _, r := range t.Ran {
+		c.Ran = append(c.Ran, NodeRuns(r))
+		c.ServedHow = Network
+	}
+	if len(c.Ran) == 1 {
+		c.ServedBy = c.Ran[0].Node
+	}
+	if c.Flags&Timed != 0 {
+		c.ServedFor = time.Duration(clock.Now() - t.Started)
+	}
+	if c.Err = t.Err; c.Err == nil {
+		w.deliver(c, t)
+	}
+	w.settle(c, t)
+	c.task, c.later = nil, false
+	w.endTask(t)
+}
+
+// deliver makes the result of a task's parts.
+func (w *Worker) deliver(c *Call, t *exec.Task) {
+	fn := c.UDF.function
+	switch {
+	case len(t.Parts) == 0:
+	case len(t.Parts) == 1 && fn.Finishing:
+		w.finish(c, t.Parts[0].Value)
+	case len(t.Parts) == 1:
+		c.setResult(&t.Parts[0].Value)
+	case fn.Finishing:
+		c.fail(status.Errorf(status.InvalidArgument, "function %q has a finish but no merge, and the "+
+			"call came to %d parts: give it a merge, or call it on one vertex", fn.Name, len(t.Parts)))
+	default:
+		for i := range t.Parts {
+			value := t.Parts[i].Value
+			if value.Batch == nil {
+				value = keepBytes(value.Bytes)
+			}
+			t.Parts[i].Value = udf.Value{}
+			c.Parts = append(c.Parts, value)
+		}
+	}
+}
+
+// checkCall refuses a call that could not run anywhere.
+func (w *Worker) checkCall(c *Call) error {
+	targets := len(c.Targets)
+	switch {
+	case c.UDF == nil:
+		return status.Errorf(status.InvalidArgument, "a call needs a function")
+	case c.UDF.worker != w:
+		return status.Errorf(status.BadHandle,
+			"function %q is registered with another worker: register it with this one", c.UDF.Name())
+	case c.UDF.function.Gone():
+		return status.Errorf(status.NotFound, "function %q was dropped", c.UDF.Name())
+	case c.Flags&^(AtOwner|Here|Timed) != 0:
+		return status.Errorf(status.InvalidArgument, "call flags %#x are not known", uint32(c.Flags))
+	case c.Flags&(AtOwner|Here) == AtOwner|Here:
+		return status.Errorf(status.InvalidArgument,
+			"AT_OWNER and HERE exclude each other: choose one, or neither")
+	}
+	if c.Ticket != 0 && !w.unfinished(c.Ticket) {
+		return status.Errorf(status.InvalidArgument, "ticket %d belongs to no call whose effects are "+
+			"unknown: set it to 0 for a new call", c.Ticket)
+	}
+	for _, v := range c.Targets {
+		switch {
+		case v == nil:
+			return status.Errorf(status.InvalidArgument, "a target is no vertex")
+		case v.worker != w:
+			return status.Errorf(status.BadHandle,
+				"vertex %v was opened by another worker: open it with this one", v.id)
+		case v.released.Load():
+			return status.Errorf(status.BadHandle, "the handle on vertex %v was released", v.id)
+		}
+	}
+	if targets == 0 {
+		targets = len(c.TargetIDs)
+	}
+	if targets == 0 {
+		return status.Errorf(status.InvalidArgument, "the call of %q has no target: name a vertex",
+			c.UDF.Name())
+	}
+	if c.TargetArguments != nil && len(c.TargetArguments) != targets {
+		return status.Errorf(status.InvalidArgument, "the call has %d targets and %d target arguments",
+			targets, len(c.TargetArguments))
+	}
+	return nil
+}
+
+// addTargets gives a task the calculates that a call asks for.
+func (w *Worker) addTargets(t *exec.Task, c *Call) {
+	add := func(i int, item exec.Item) {
+		item.Function, item.Index = c.UDF.function, uint32(i)
+		if c.TargetArguments != nil {
+			item.Own, item.Value = true, c.TargetArguments[i]
+			if item.Value.Batch != nil {
+				item.Value.Batch.Retain()
+			}
+		}
+		t.Add(item)
+	}
+	for i, v := range c.Targets {
+		if record := v.record.Load(); record != nil && record.Current() == nil {
+			t.Fail(status.Errorf(status.NotFound, "vertex %v was dropped", v.id).WithVertex(v.id))
+			return
+		}
+		add(i, exec.Item{Target: v.id})
+	}
+	if len(c.Targets) == 0 {
+		for i, id := range c.TargetIDs {
+			add(i, exec.Item{Target: id})
+		}
+	}
+}

@@ -1,0 +1,353 @@
+package core
+
+import (
+	"sync"
+
+	"dcf/core/internal/clock"
+	"dcf/core/internal/cluster"
+	"dcf/core/internal/exec"
+	"dcf/core/internal/rpc"
+	"dcf/core/internal/store"
+	"dcf/core/status"
+	"dcf/udf"
+	"dcf/vertex"
+	"dcf/wire"
+)
+
+// Serve is called by rpc with each request of another worker, on the goroutine that read it. Short
+// work is done at once; what may take long or has to wait gets a goroutine of its own.
+func (w *Worker) Serve(req *rpc.Request) {
+	if w.closing.Load() {
+		refuse(req, status.Errorf(status.Unavailable, "node %d is closing", w.self.Node))
+		return
+	}
+	switch {
+	case req.Call != nil:
+		w.serveCall(req)
+	case cluster.Handles(req.Operation.Op):
+		w.serveDirectory(req)
+	case quick(req.Operation.Op):
+		w.serveOperation(req)
+	default:
+		w.aside(req, false, func() { w.serveOperation(req) })
+	}
+}
+
+func refuse(req *rpc.Request, err *status.Error) { req.Reply(&wire.Reply{Error: err}) }
+
+// aside runs f on a goroutine of its own, or refuses the request when too many have one already.
+// Requests inside a tree may take all places, new ones half, so that trees come to their end.
+func (w *Worker) aside(req *rpc.Request, inTree bool, f func()) bool {
+	limit := int64(MaxTasks / 2)
+	if inTree {
+		limit = MaxTasks
+	}
+	if w.serving.Add(1) > limit {
+		w.serving.Add(-1)
+		refuse(req, status.Errorf(status.Exhausted, "node %d serves %d calls (MaxTasks): try again later",
+			w.self.Node, limit))
+		return false
+	}
+	w.running.Add(1)
+	req.Detach()
+	go func() {
+		defer w.running.Add(-1)
+		defer w.serving.Add(-1)
+		f()
+	}()
+	return true
+}
+
+// served is one call of another worker.
+type served struct {
+	worker *Worker
+	req    *rpc.Request
+	timed  bool
+	reply  wire.Reply
+	parts  [4]wire.Part
+	runs   [4]wire.NodeRuns
+	mu     sync.Mutex
+	task   *exec.Task // cancelled and set to nil under mu
+}
+
+// cancel is called when the caller gives up; the task may have ended already.
+func (s *served) cancel() {
+	s.mu.Lock()
+	if s.task != nil {
+		s.task.Cancel()
+	}
+	s.mu.Unlock()
+}
+
+// end frees the task.
+func (s *served) end() {
+	s.mu.Lock()
+	t := s.task
+	s.task = nil
+	s.mu.Unlock()
+	s.worker.endTask(t)
+}
+
+// serveCall runs a call frame: at once if its functions are known to be short, else aside.
+func (w *Worker) serveCall(req *rpc.Request) {
+	c := req.Call
+	if c.Depth > MaxFrameDepth {
+		refuse(req, status.Errorf(status.Exhausted, "the call went through %d workers (MaxFrameDepth)",
+			MaxFrameDepth))
+		return
+	}
+	s := &served{worker: w, req: req, timed: c.Flags&wire.CallTimed != 0}
+	short, missing := w.taskOf(s, c)
+	if missing != 0 {
+		s.end()
+		req.Reply(&wire.Reply{Missing: missing})
+		return
+	}
+	if c.Floor > 0 {
+		w.raise(c.Root, c.Floor)
+	}
+	req.OnCancel(s.cancel)
+	if short {
+		started := clock.Now()
+		if s.task.RunHere() {
+			s.measure(started)
+			s.finish()
+			return
+		}
+	}
+	if !w.aside(req, c.Depth > 1, s.finish) {
+		s.end()
+	}
+}
+
+// taskOf makes the task of a call frame. It says whether all its functions are known to be short,
+// and which one, counted from 1, is not here.
+func (w *Worker) taskOf(s *served, c *wire.Call) (short bool, missing uint32) {
+	t := exec.NewTask(w.engine)
+	s.task = t
+	t.Phase = w.tasks.begin()
+	t.Foreign, t.Resent = true, c.Flags&wire.CallRetry != 0
+	t.Origin = exec.Origin{Node: c.Root.Node, Incarnation: c.Root.Incarnation, Sequence: c.Sequence,
+		Floor: c.Floor}
+	t.ReadOnly = c.Flags&wire.CallReadOnly != 0
+	t.Depth, t.Budget, t.Arguments = c.Depth, c.SpawnBudget, c.Arguments
+	t.Deadline, t.TraceID = s.req.Deadline, s.req.Header.TraceID
+	if t.Deadline == 0 {
+		t.Deadline = clock.After(w.timeout(0))
+	}
+	known := w.functions.Load()
+	t.Called = known.byHash[exec.Hash(c.UDFs[0].Hash)]
+	short = true
+	for i := range c.Targets {
+		target := &c.Targets[i]
+		ref := &c.UDFs[target.UDF]
+		fn := known.byHash[exec.Hash(ref.Hash)]
+		if ref.Hash == (exec.Hash{}) { // the sender knows it by name only
+			fn = known.byName[ref.Name]
+		}
+		if fn == nil || fn.Gone() || fn.Flags&udf.CallerThread != 0 {
+			return false, target.UDF + 1
+		}
+		cost := fn.Cost()
+		short = short && (fn.Flags&udf.Short != 0 || cost > 0 && cost*int64(len(c.Targets)) < InlineCost)
+		item := exec.Item{Function: fn, Target: target.ID, Once: target.Once, Prefix: target.Path,
+			Own: target.HasArguments, Value: target.Arguments}
+		target.Arguments = udf.Value{} // a batch belongs to the item now
+		t.Add(item)
+	}
+	return short, 0
+}
+
+// measure keeps what the calculates of a task cost.
+func (s *served) measure(started int64) {
+	if t := s.task; t.Called != nil && t.Calculates > 0 && t.Err == nil {
+		t.Called.Measured(int(t.Calculates), clock.Now()-started)
+	}
+}
+
+// finish runs the task to its end and replies.
+func (s *served) finish() {
+	t, w := s.task, s.worker
+	started := clock.Now()
+	before := t.Calculates
+	t.Finish()
+	if before == 0 && len(t.Ran) == 0 {
+		s.measure(started)
+	}
+	w.counts.served.Add(1)
+	w.counts.calculates.Add(int64(t.Calculates))
+	reply := &s.reply
+	*reply = wire.Reply{Error: t.Err, Effects: uint16(t.Effects), Version: t.Version,
+		SpawnsLeft: t.Budget, BytesMoved: t.Moved, Parts: s.parts[:0]}
+	if reply.Error != nil && reply.Error.Node == 0 {
+		reply.Error.Node = w.self.Node
+	}
+	if reply.Error == nil {
+		for i := range t.Parts {
+			p := &t.Parts[i]
+			reply.Parts = append(reply.Parts, wire.Part{Path: p.Path, Value: p.Value})
+			p.Value.Batch = nil // the reply owns it
+		}
+	}
+	if s.timed {
+		reply.ServedNs = clock.Now() - started
+	}
+	reply.Ran = append(s.runs[:0], wire.NodeRuns{Node: w.self.Node, Runs: t.Calculates})
+	for _, r := range t.Ran {
+		reply.Ran = append(reply.Ran, wire.NodeRuns(r))
+	}
+	s.req.Reply(reply)
+	s.end()
+}
+
+// raise forgets what a caller has finished.
+func (w *Worker) raise(caller wire.Identity, floor uint64) {
+	if w.floors.raise(caller, floor) {
+		w.engine.Finished(caller, floor)
+	}
+}
+
+// serveDirectory answers what the directory is asked.
+func (w *Worker) serveDirectory(req *rpc.Request) {
+	actions := w.step(cluster.Request{From: req.From, Operation: req.Operation})
+	rest := actions[:0]
+	var answer *wire.Reply
+	for _, action := range actions {
+		if a, ok := action.(cluster.Answer); ok {
+			answer = a.Reply
+			continue
+		}
+		rest = append(rest, action)
+	}
+	w.defers(rest)
+	if answer == nil {
+		answer = &wire.Reply{Error: status.Errorf(status.Unsupported,
+			"node %d knows no operation %d", w.self.Node, req.Operation.Op)}
+	}
+	req.Reply(answer)
+}
+
+// quick says which operations never wait.
+func quick(op wire.Op) bool {
+	switch op {
+	case wire.OpFetch, wire.OpEdges, wire.OpInfo, wire.OpStats:
+		return true
+	}
+	return false
+}
+
+// serveOperation answers an operation on this worker's vertices.
+func (w *Worker) serveOperation(req *rpc.Request) {
+	reply, err := w.operation(req)
+	if err != nil {
+		e := cloneError(status.From(err))
+		if e.Node == 0 {
+			e.Node = w.self.Node
+		}
+		reply = &wire.Reply{Error: e}
+		if owner, known := w.elsewhere(req.Operation.ID); known && e.Code == status.NotFound {
+			reply.Identity = owner
+		}
+	}
+	req.Reply(reply)
+}
+
+func (w *Worker) operation(req *rpc.Request) (*wire.Reply, error) {
+	op := req.Operation
+	switch op.Op {
+	case wire.OpFetch, wire.OpInfo, wire.OpEdges:
+		return w.readFor(op)
+	case wire.OpStats:
+		return &wire.Reply{Stats: statsOnWire(w.Stats())}, nil
+	case wire.OpList:
+		own, err := w.ownVertices(op.Name)
+		return &wire.Reply{Vertices: own}, err
+	case wire.OpSet, wire.OpLink, wire.OpUnlink, wire.OpDrop, wire.OpCreate:
+		origin := exec.Origin{Node: req.From.Node, Incarnation: req.From.Incarnation,
+			Sequence: op.Sequence, Floor: op.Floor}
+		deadline := req.Deadline
+		if deadline == 0 {
+			deadline = clock.After(w.timeout(0))
+		}
+		answer, err := w.engine.Exactly(origin, op.ID, func() (any, error) {
+			return w.updateFor(op, deadline)
+		})
+		if err != nil {
+			return nil, err
+		}
+		reply := answer.(wire.Reply)
+		return &reply, nil
+	}
+	return nil, status.Errorf(status.Unsupported, "node %d knows no operation %d: is the peer newer?",
+		w.self.Node, op.Op)
+}
+
+// readFor answers an operation that reads one vertex.
+func (w *Worker) readFor(op *wire.Operation) (reply *wire.Reply, err error) {
+	r := w.store.Open(op.ID)
+	if r == nil {
+		return nil, notFound(op.ID)
+	}
+	defer w.store.Release(r)
+	err = w.read(r, func(version *store.Version) {
+		reply = &wire.Reply{Version: version.Number(), Group: version.Group()}
+		switch op.Op {
+		case wire.OpInfo:
+			reply.Vertices = []wire.VertexInfo{w.describe(r, version)}
+		case wire.OpEdges:
+			reply.IDs = edgesOf(r, version, op.Direction)
+		case wire.OpFetch:
+			reply.IDs = edgesOf(r, version, edgesChildren)
+			if b := version.Batch(); b != nil {
+				reply.HasValue, reply.Value = true, udf.Value{Batch: b.Retain()}
+			}
+		}
+	})
+	return reply, err
+}
+
+// updateFor does an operation that changes a vertex. Its answer is kept for a request that is sent
+// again, so it holds no batches.
+func (w *Worker) updateFor(op *wire.Operation, deadline int64) (wire.Reply, error) {
+	if op.Op == wire.OpCreate {
+		return w.createFor(op, deadline)
+	}
+	r := w.store.Open(op.ID)
+	if r == nil {
+		return wire.Reply{}, notFound(op.ID)
+	}
+	defer w.store.Release(r)
+	reply := wire.Reply{Effects: uint16(EffectsComplete)}
+	var err error
+	switch op.Op {
+	case wire.OpSet:
+		value := op.Value.Batch
+		reply.Version, err = w.apply(r, op.Expected, store.Change{SetValue: true, Value: value}, deadline)
+		if err == nil {
+			op.Value.Batch = nil
+		}
+	case wire.OpDrop:
+		err = w.drop(r, deadline)
+	default:
+		if len(op.IDs) != 1 {
+			return wire.Reply{}, status.Errorf(status.InvalidArgument, "one child is linked at a time, "+
+				"not %d", len(op.IDs))
+		}
+		reply.Version, err = w.changeEdge(r, op.Op, op.IDs[0], deadline)
+	}
+	return reply, err
+}
+
+// createFor makes a vertex that another worker puts here.
+func (w *Worker) createFor(op *wire.Operation, deadline int64) (wire.Reply, error) {
+	c := creation{name: op.Name, value: op.Value.Batch, group: op.Group, replace: op.Replace,
+		children: append([]vertex.ID(nil), op.IDs...)}
+	v, err := w.create(c, deadline)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer v.Release()
+	op.Value.Batch = nil
+	return wire.Reply{Effects: uint16(EffectsComplete),
+		Vertices: []wire.VertexInfo{{ID: v.id, Name: c.name, Owner: w.self.Node}}}, nil
+}

@@ -1,0 +1,16 @@
+package core
+
+import (
+	"dcf/core/internal/rpc"
+	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/inproc"
+	"dcf/core/internal/transport/tcp"
+)
+
+// transports gives all ways that frames travel between workers: "inproc://" within a process,
+// "tcp://" and "unix://" beyond it.
+func transports() []transport.Transport {
+	return []transport.Transport{inproc.New(), tcp.New()}
+}
+
+var _ rpc.Handler = (*Worker)(nil)
