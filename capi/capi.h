@@ -1,0 +1,40 @@
+/* What the Go and the C half of libdcf share beside the header. */
+#ifndef DCF_CAPI_H
+#define DCF_CAPI_H
+
+#include "dcf.h"
+
+/* cgo cannot spell `const T*`: with these names an export has the header's exact type, so that the
+ * compiler refuses one whose signature is not that of dcf.h. */
+typedef const char dcf_char_const;
+typedef const dcf_worker_options dcf_worker_options_const;
+typedef const dcf_put_options dcf_put_options_const;
+typedef const dcf_udf_definition dcf_udf_definition_const;
+
+/* One column of a table that Go filled in. Offsets count from the start of the table's block. */
+typedef struct dcf_capi_column {
+  size_t name;    /* NUL-terminated */
+  size_t format;  /* as the Arrow C Data Interface writes types, NUL-terminated */
+  size_t offsets; /* of texts and bytes; 0: the type has none */
+  size_t values;
+} dcf_capi_column;
+
+/* Makes a record batch of an arena block, which belongs to it on DCF_OK. The columns lie at the
+ * block's start. */
+dcf_status dcf_capi_table(void* block, size_t block_size, size_t columns, int64_t rows,
+                          struct ArrowSchema* schema, struct ArrowArray* array);
+
+/* Asks the function given to dcf_set_interrupt. */
+int32_t dcf_capi_interrupted(uintptr_t check, uintptr_t user_data);
+
+/* Releases a stream that nobody took. */
+void dcf_capi_drop_stream(struct ArrowArrayStream* stream);
+
+/* Makes copies of the outer structs whose release does nothing. */
+void dcf_capi_borrow(const struct ArrowSchema* schema, const struct ArrowArray* array,
+                     struct ArrowSchema* schema_out, struct ArrowArray* array_out);
+
+/* Frees what the last run of a call left in it, but for its ticket. */
+void dcf_capi_clear_results(dcf_call* call);
+
+#endif
