@@ -1,0 +1,81 @@
+"""dcf runs functions where the data is.
+
+A *vertex* is a table with an identity, a *worker* holds vertices and speaks with other workers,
+and a *UDF* is a function that goes to the vertices: ``calculate`` runs beside each, ``merge``
+folds the parts, and only the answer comes home.
+
+>>> with dcf.open() as worker:
+...     prices = worker.put("prices", {"price": [2.0, 3.5]})
+...     worker.call(dcf.sum("price"), prices)
+5.5
+"""
+
+from . import _arrow, errors
+from ._builtins import (
+    Aggregate,
+    Builtin,
+    Rows,
+    aggregate,
+    count,
+    filter,  # noqa: A004
+    head,
+    max,  # noqa: A004
+    mean,
+    min,  # noqa: A004
+    select,
+    sum,  # noqa: A004
+    variance,
+)
+from ._dcf import Batch, Column, Context, MergeContext, Stream, VertexID, bind, version
+from ._future import Answer, Future
+from ._udf import UDF, Function, NativeUDF, native, udf
+from ._vertex import Vertex, VertexInfo
+from ._worker import Worker, open  # noqa: A004
+from .errors import *  # noqa: F403
+from .errors import __all__ as _errors
+
+bind(
+    make_error=errors.make_error,
+    forked_error=errors.ForkedProcessError,
+    format_exception=errors.format_exception,
+    from_python=_arrow.from_python,
+    to_python=_arrow.to_python,
+    to_numpy=_arrow.to_numpy,
+    make_vertex=Vertex,
+)
+
+__version__ = version()
+
+__all__ = [
+    "UDF",
+    "Aggregate",
+    "Answer",
+    "Batch",
+    "Builtin",
+    "Column",
+    "Context",
+    "Function",
+    "Future",
+    "MergeContext",
+    "NativeUDF",
+    "Rows",
+    "Stream",
+    "Vertex",
+    "VertexID",
+    "VertexInfo",
+    "Worker",
+    "aggregate",
+    "count",
+    "filter",
+    "head",
+    "max",
+    "mean",
+    "min",
+    "native",
+    "open",
+    "select",
+    "sum",
+    "udf",
+    "variance",
+    *_errors,
+]

@@ -1,0 +1,310 @@
+"""Workers: the one door to everything."""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import os
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from . import _dcf
+from ._future import Answer, Completions, Future, make_answer
+from ._udf import NamedUDF
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from ._udf import Function
+    from ._vertex import Vertex
+
+# How long the interpreter's end waits for calls under way.
+_EXIT_SECONDS = 5.0
+# What Worker.close waits for calls under way, unless told otherwise.
+_CLOSE_SECONDS = 30.0
+
+_ADAPTIVE_SPIN = -1
+
+_open_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+class Worker(_dcf.Worker):
+    """Holds vertices, runs functions on them, and speaks with other workers; `dcf.open` makes it.
+
+    A context manager. All methods may be called from any thread at the same time.
+    """
+
+    def __init__(
+        self,
+        listen: str | Sequence[str] | None = None,
+        join: str | Sequence[str] | None = None,
+        *,
+        node_id: int = 0,
+        memory_limit: int = 0,
+        timeout: float | None = None,
+        spin: float | None = None,
+        insecure: bool = False,
+        log: str | None = None,
+    ) -> None:
+        self._pid = os.getpid()
+        self._completions = Completions(self)
+        self._names: dict[str, NamedUDF] = {}
+        spin_ns = _ADAPTIVE_SPIN if spin is None else int(spin * 1e9)
+        config = "insecure = true\n" if insecure else ""
+        if log is not None:
+            config += f'log = "{log}"\n'
+        self._open(
+            _addresses(listen), _addresses(join), node_id, memory_limit, timeout, spin_ns, config
+        )
+        _open_workers.add(self)
+
+    # ---- The end
+
+    def close(self, timeout: float | None = _CLOSE_SECONDS) -> None:
+        """Stops taking calls, waits for those under way, and ends the rest. Twice is fine.
+
+        Vertices that the worker owns are gone afterwards; batches taken of them stay valid.
+        """
+        if self.closed:
+            return
+        _open_workers.discard(self)
+        waiting = self._completions.waiting()
+        if waiting:
+            concurrent.futures.wait(waiting, timeout)
+        for future in self._completions.waiting():
+            future.cancel()
+        free = self._close_queue()
+        self._completions.join(free)
+        self._close(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A forked child has a copy of the object, but not of the worker behind it.
+        if getattr(self, "_pid", None) != os.getpid() or self.closed:
+            return
+        warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+        self.close(0)
+
+    # ---- The cluster
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the worker listens, with the ports that were chosen.
+
+        >>> with dcf.open(listen="inproc://here") as worker:
+        ...     worker.addresses
+        ['inproc://here']
+        """
+        for row in self._nodes().to_pylist():
+            if row["self"]:
+                return [address for address in row["addresses"].split(",") if address]
+        return []
+
+    def nodes(self) -> _dcf.Batch:
+        """Gives a table of the workers of the cluster.
+
+        Columns: node, incarnation, self, member, directory, alive, addresses, round_trip_ns.
+        """
+        return self._nodes()
+
+    def stats(self) -> _dcf.Batch:
+        """Gives a table of this worker's counters. Columns: name, peer (0: none), value."""
+        return self._stats()
+
+    def vertices(self, prefix: str = "") -> _dcf.Batch:
+        """Gives a table of the cluster's vertices whose names start with `prefix`, by name.
+
+        Columns: id, name, kind, owner, version, rows (-1: no value), bytes, children.
+
+        >>> with dcf.open() as worker:
+        ...     _ = worker.put("a/1", 1), worker.put("a/2", 2), worker.put("b", 3)
+        ...     worker.vertices("a/")["name"].to_pylist()
+        ['a/1', 'a/2']
+        """
+        return self._vertices(prefix)
+
+    # ---- Vertices
+
+    def put(
+        self,
+        name: str | None,
+        value: Any = None,
+        *,
+        shard_by: str | None = None,
+        shards: int = 0,
+        node: int = 0,
+        replace: bool = False,
+        timeout: float | None = None,
+    ) -> Vertex:
+        """Makes a vertex of a value, or of a table a group of shards.
+
+        `value` is a table of any library with the Arrow PyCapsule interface (pyarrow, polars,
+        pandas, duckdb, nanoarrow), a dict of columns, one number or text, or None for no value.
+        What has the right layout is not copied: do not write to it later. `name` may be None.
+        `shard_by` makes a shard of each distinct value of that column, `shards` so many of about
+        equal size; they go round the members of the cluster. `node` says where to put it; 0 is
+        here. `replace` replaces the value of an existing vertex.
+
+        >>> with dcf.open() as worker:
+        ...     group = worker.put("trips", {"city": ["Oslo", "Rome", "Oslo"]}, shard_by="city")
+        ...     [shard.info().rows for shard in group.shards()]
+        [2, 1]
+        """
+        vertex: Vertex = self._put(name, value, shard_by, shards, node, replace, timeout)
+        return vertex
+
+    def vertex(self, key: str | _dcf.VertexID) -> Vertex:
+        """Finds a vertex of the cluster by its name or id. No data travels."""
+        vertex: Vertex = self._vertex(key)
+        return vertex
+
+    # ---- Functions and calls
+
+    def register(self, udf: Function) -> None:
+        """Makes the function known here, so that calls of other workers find it.
+
+        Calling a function does it, too.
+        """
+        self._register(udf)
+
+    def submit(
+        self,
+        udf: Function | str,
+        target: Any,
+        *,
+        arguments: Any = None,
+        timeout: float | None = None,
+        at_owner: bool = False,
+        here: bool = False,
+    ) -> Future:
+        """Starts a call, as `call` makes it, and gives a future of its result.
+
+        >>> with dcf.open() as worker:
+        ...     future = worker.submit(dcf.max("x"), worker.put("t", {"x": [3, 9, 4]}))
+        ...     future.result()
+        9
+        """
+        future = Future()
+        self._completions.add(future)
+        try:
+            pending = self._start(
+                future,
+                udf,
+                target,
+                arguments=arguments,
+                timeout=timeout,
+                at_owner=at_owner,
+                here=here,
+            )
+        except BaseException:
+            self._completions.done(future)
+            raise
+        self._completions.attach(future, pending)
+        return future
+
+    def measure(
+        self,
+        udf: Function | str,
+        target: Any,
+        *,
+        arguments: Any = None,
+        timeout: float | None = None,
+        at_owner: bool = False,
+        here: bool = False,
+    ) -> Answer:
+        """Makes a call like `call` and gives its result with what is known about the call.
+
+        >>> with dcf.open() as worker:
+        ...     answer = worker.measure(dcf.count(), worker.put("t", {"x": [3, 9, 4]}))
+        ...     answer.value, answer.served_how, answer.bytes_moved
+        (3, 'in process', 0)
+        """
+        value, facts = self._measure(
+            udf, target, arguments=arguments, timeout=timeout, at_owner=at_owner, here=here
+        )
+        return make_answer(value, facts)
+
+    def _named(self, name: str) -> NamedUDF:
+        """Gives the function of a name; the C half calls it."""
+        return self._names.setdefault(name, NamedUDF(name))
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"node {self.node_id}"
+        return f"<dcf.Worker, {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a worker belongs to its process: open one in the other and join this one's address"
+        )
+
+
+def _addresses(addresses: str | Sequence[str] | None) -> str:
+    if addresses is None or isinstance(addresses, str):
+        return addresses or ""
+    return ",".join(addresses)
+
+
+def open(  # noqa: A001 - dcf.open, as in gzip.open
+    listen: str | Sequence[str] | None = None,
+    join: str | Sequence[str] | None = None,
+    *,
+    node_id: int = 0,
+    memory_limit: int = 0,
+    timeout: float | None = None,
+    spin: float | None = None,
+    insecure: bool = False,
+    log: str | None = None,
+) -> Worker:
+    """Opens a worker: alone in this process, or as part of a cluster.
+
+    `listen` are addresses to serve at, "tcp://127.0.0.1:7411" (port 0: any free one),
+    "unix:///run/dcf.sock" or "inproc://name"; without one the worker is a guest. `join` are
+    addresses of a cluster's workers. `node_id` 0 is chosen. `memory_limit` bounds the bytes of
+    vertex data, 0 is half of the machine's memory. `timeout` is in seconds and the default of
+    everything that waits, None is 30. `spin` is how long, in seconds, a caller spins before it
+    sleeps; None adapts. `insecure` allows to listen beyond loopback without TLS. `log` writes to
+    stderr from that level on: "debug", "info", "warn" or "error".
+
+    >>> with dcf.open() as worker:
+    ...     prices = worker.put("prices", {"price": [2.0, 3.5]})
+    ...     worker.call(dcf.mean("price"), prices)
+    2.75
+    """
+    return Worker(
+        listen,
+        join,
+        node_id=node_id,
+        memory_limit=memory_limit,
+        timeout=timeout,
+        spin=spin,
+        insecure=insecure,
+        log=log,
+    )
+
+
+def _close_all() -> None:
+    """At the interpreter's end: no callback may run once Python is gone."""
+    for worker in list(_open_workers):
+        try:
+            worker.close(_EXIT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the next worker is to be closed all the same
+            warnings.warn(f"closing {worker!r}: {error}", ResourceWarning, stacklevel=1)
+    _dcf.finalize()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_dcf.forked)
