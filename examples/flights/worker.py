@@ -1,0 +1,37 @@
+"""A worker that knows the function `delays`: it serves until it gets SIGTERM.
+
+python worker.py --node-id 1
+python worker.py --node-id 2 --join tcp://127.0.0.1:40123
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+import dcf
+
+import delays
+
+
+def main() -> None:
+    """Opens the worker, says where it listens, and closes it when it is asked to stop."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--node-id", type=int, default=0)
+    parser.add_argument("--join", default=None)
+    options = parser.parse_args()
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    listen = "tcp://127.0.0.1:0"
+    with dcf.open(listen=listen, join=options.join, node_id=options.node_id) as worker:
+        delays.warm_up()
+        worker.register(delays.function(delays.VERSION))
+        print(f"listening on {worker.addresses[0]} node {worker.node_id}", flush=True)
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()
