@@ -1,0 +1,77 @@
+/* What the drivers share: options, workers, tables, the functions that they call, and counters. */
+#ifndef DCF_BENCH_FIXTURE_H
+#define DCF_BENCH_FIXTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dcf.h"
+#include "measure.h"
+
+/* The version that the drivers and their server promise to mean the same functions by. */
+#define FIXTURE_VERSION "bench-1"
+#define FIXTURE_ARGUMENT_BYTES 16 /* what a small call sends */
+#define FIXTURE_RESULT_BYTES 8    /* what it gets */
+#define FIXTURE_TABLE_BYTES (64 << 20)
+
+/* The command line of every driver: --case NAME --rounds N --server ADDRESS --floor PORT --pid PID
+ * --seconds S. */
+typedef struct fixture_options {
+  const char* name;
+  int rounds;
+  const char* server; /* a dcf address, or NULL */
+  int floor_port;     /* where the server echoes bare frames */
+  int server_pid;
+  double seconds; /* of each case of the comparison with other systems */
+} fixture_options;
+
+/* Ends the process where an argument is unknown. */
+fixture_options fixture_parse(int argc, char** argv);
+
+/* Ends the process with the message unless `status` is DCF_OK. */
+void fixture_check(dcf_status status, const dcf_error* error, const char* what);
+
+dcf_bytes fixture_bytes(const char* text);
+
+/* Opens a worker. listen, join: addresses or NULL. */
+dcf_worker fixture_open(const char* listen, const char* join);
+
+/* Fills an Arrow record batch of one column without nulls over memory that stays the caller's.
+ * format: "l" int64, "g" float64. */
+void fixture_batch(struct ArrowSchema* schema, struct ArrowArray* array, const char* format,
+                   const void* values, int64_t rows);
+
+/* Puts a table of one column named "value". The memory of `values` stays the caller's and must
+ * outlive the vertex. node 0: here. */
+dcf_vertex fixture_put(dcf_worker worker, const char* name, uint64_t node, const char* format,
+                       const void* values, int64_t rows);
+
+/* Registers a function of functions.h, under its own name where `name` is NULL. version NULL:
+ * private to the process. */
+dcf_udf fixture_register(dcf_worker worker, const char* function, const char* name,
+                         const char* version);
+
+/* A call of one target with 16 bytes of arguments and room for an 8-byte result. `arguments` and
+ * `result` must outlive it. */
+dcf_call fixture_call(dcf_udf udf, const dcf_vertex* target, const void* arguments,
+                      int64_t* result);
+
+/* Runs calls and ends the process unless all succeed. */
+void fixture_run(dcf_worker worker, dcf_call* calls, size_t count);
+
+/* The sum over peers of a counter of the worker; ends the process where there is none. */
+int64_t fixture_counter(dcf_worker worker, const char* name);
+
+/* Resident memory of a process in KiB, exact. pid 0: of this one. */
+double fixture_resident_kib(int pid);
+
+/* The tree of the tree example: vertices 0 to 7 on one worker, 8 to 13 on another. */
+#define FIXTURE_TREE_FIRST 8 /* the first vertex of the second worker */
+#define FIXTURE_TREE_COUNT 14
+#define FIXTURE_TREE_SUM 2136
+
+/* Makes vertices from to (exclusive) of the tree and links those that have children. Vertices of
+ * the other worker must be there already. */
+void fixture_tree(dcf_worker worker, int from, int to);
+
+#endif /* DCF_BENCH_FIXTURE_H */

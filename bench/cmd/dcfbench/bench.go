@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"dcf/bench/measure"
+	"dcf/bench/process"
+)
+
+// The processors that pinned cases use.
+const (
+	driverCPU = 0
+	otherCPU  = 1
+)
+
+// bench measures cases.
+type bench struct{ *options }
+
+// measure measures one case. What goes wrong is in the result.
+func (b *bench) measure(c *measure.Case, machine measure.Machine) measure.Result {
+	blocks, err := b.blocks(c)
+	if err == nil {
+		var r measure.Result
+		if r, err = measure.NewResult(c, blocks, machine); err == nil {
+			return r
+		}
+	}
+	return measure.NewFailure(c, err, machine)
+}
+
+// blocks runs whatever measures a case.
+func (b *bench) blocks(c *measure.Case) ([]measure.Block, error) {
+	switch group, _, _ := strings.Cut(c.Name, "/"); {
+	case c.Name == "memory/idle-dcfnode":
+		return b.idle(c)
+	case group == "size":
+		return b.size(c)
+	case c.Name == "local/go":
+		return b.drive(c, b.driver("localgo", process.AnyCPU))
+	case needsPython(c):
+		return b.drive(c, &process.Command{Path: b.python, Args: []string{"bench/python/local.py"},
+			Env: []string{"PYTHONPATH=" + filepath.Join(b.build, "bench", "python")}, CPU: process.AnyCPU})
+	case group == "local":
+		return b.drive(c, b.driver("local", process.AnyCPU))
+	case c.Name == "memory/calls":
+		return b.drive(c, b.driver("memory", process.AnyCPU))
+	case c.Name == "memory/calls-tcp":
+		return b.remote(c, "memory")
+	default:
+		return b.remote(c, "remote")
+	}
+}
+
+// needsPython says whether a case is about Python.
+func needsPython(c *measure.Case) bool { return strings.HasPrefix(c.Name, "local/python") }
+
+// remote starts a server and runs the driver that calls it.
+func (b *bench) remote(c *measure.Case, name string) (blocks []measure.Block, err error) {
+	serverCPU, callerCPU := process.AnyCPU, process.AnyCPU
+	switch c.Name {
+	case "tcp/1-one-cpu":
+		serverCPU, callerCPU = driverCPU, driverCPU
+	case "tcp/1-two-cpus":
+		serverCPU, callerCPU = otherCPU, driverCPU
+	}
+	command := b.driver("server", serverCPU)
+	switch c.Name {
+	case "tree/graphsum":
+		command.Args = []string{"--case", "tree"}
+	case "tcp/fetch-64MiB":
+		command.Args = []string{"--case", "table"}
+	}
+	server, err := command.Serve()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	if len(server.Ready) != 2 {
+		return nil, fmt.Errorf("the server said ready %q: an address and a port were expected",
+			server.Ready)
+	}
+	driver := b.driver(name, callerCPU)
+	driver.Args = []string{"--server", server.Ready[0], "--floor", server.Ready[1],
+		"--pid", strconv.Itoa(server.PID())}
+	return b.drive(c, driver)
+}
+
+// driver gives the command of a program that make built.
+func (b *bench) driver(name string, cpu int) *process.Command {
+	return &process.Command{Path: filepath.Join(b.build, "bench", name), CPU: cpu}
+}
+
+// drive runs a driver for one case and reads its blocks.
+func (b *bench) drive(c *measure.Case, driver *process.Command) ([]measure.Block, error) {
+	driver.Args = append(driver.Args, "--case", c.Name, "--rounds", strconv.Itoa(b.rounds))
+	out, err := driver.Run(os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	return measure.ReadBlocks(bytes.NewReader(out))
+}

@@ -1,0 +1,114 @@
+package measure
+
+import "fmt"
+
+// Statistic says what stands for a block in the comparison with the floor.
+type Statistic int
+
+// The statistics.
+const (
+	Median Statistic = iota // of the block's samples
+	Mean                    // of the whole block: for threads that mostly wait for their turn
+)
+
+// Limit is the bar of a case. A case with a floor may take Times its floor plus PlusNs; another
+// case may be AtMost of its Unit.
+type Limit struct {
+	Times  float64 `json:"times,omitempty"`
+	PlusNs float64 `json:"plus_ns,omitempty"`
+	AtMost float64 `json:"at_most,omitempty"`
+	Unit   string  `json:"unit,omitempty"` // "ns", "KiB", "MB"
+}
+
+func (l Limit) String() string {
+	switch {
+	case l.PlusNs > 0:
+		return fmt.Sprintf("%g times + %s", l.Times, duration(l.PlusNs))
+	case l.Times > 0:
+		return fmt.Sprintf("%g times", l.Times)
+	case l.Unit == "ns":
+		return duration(l.AtMost)
+	default:
+		return fmt.Sprintf("%g %s", l.AtMost, l.Unit)
+	}
+}
+
+// Case is one line of the table: what is measured, beside what, and how good it must be.
+type Case struct {
+	Name string
+	What string // in a few words
+	// Floor says what the floor is; empty: there is none.
+	Floor string
+	// ExpectedFloorNs is the floor on a quiet machine of the project's kind; 0: not known.
+	ExpectedFloorNs float64
+	Statistic       Statistic
+	Limit           Limit
+}
+
+// The floors, in words, and what they take on a quiet machine of the project's kind (2 virtual
+// cores, Zen 4).
+const (
+	emptyExport    = "C into an empty Go export"
+	callback       = "C into Go into a C function and back"
+	twoExports     = emptyExport + " on two threads, plus a call less an export on one thread"
+	emptyExportNs  = 50
+	callbackNs     = 76
+	twoExportsNs   = 65
+	pythonEmptyNs  = 110
+	pythonBackNs   = 240
+	pingOneCPUNs   = 28_500
+	pingTwoCPUsNs  = 71_000
+	tableOverTCPNs = 15_500_000
+)
+
+// Cases lists all cases in the order in which they run.
+var Cases = []Case{
+	{Name: "local/go", What: "Go program, Go function, local vertex",
+		Floor: emptyExport, ExpectedFloorNs: emptyExportNs, Limit: Limit{Times: 0.5}},
+	{Name: "local/c", What: "C program, C function, local vertex",
+		Floor: callback, ExpectedFloorNs: callbackNs, Limit: Limit{Times: 1.6}},
+	{Name: "local/c-64", What: "64 calls in one dcf_call_run, one function; per call",
+		Floor: callback, ExpectedFloorNs: callbackNs, Limit: Limit{Times: 0.3}},
+	{Name: "local/c-64-mixed", What: "the same, four functions in turn; per call",
+		Floor: callback, ExpectedFloorNs: callbackNs, Limit: Limit{Times: 0.5}},
+	{Name: "local/c-2threads-same", What: "local/c from two threads, one vertex",
+		Floor:           twoExports,
+		ExpectedFloorNs: twoExportsNs + 70, Limit: Limit{Times: 1.3}},
+	{Name: "local/c-2threads-different", What: "local/c from two threads, a vertex each",
+		Floor:           twoExports,
+		ExpectedFloorNs: twoExportsNs + 70, Limit: Limit{Times: 1.3}},
+	{Name: "local/python-c", What: "worker.call with a C function",
+		Floor:           "Python extension into an empty Go export, GIL released",
+		ExpectedFloorNs: pythonEmptyNs, Limit: Limit{Times: 2.5}},
+	{Name: "local/python-python", What: "worker.call with a Python function",
+		Floor:           "the same with a Python callback",
+		ExpectedFloorNs: pythonBackNs, Limit: Limit{Times: 3}},
+	{Name: "tcp/1-one-cpu", What: "a call over TCP, both ends on one processor",
+		Floor: "C blocking ping-pong of equal frames", ExpectedFloorNs: pingOneCPUNs,
+		Limit: Limit{Times: 1.2}},
+	{Name: "tcp/1-two-cpus", What: "a call over TCP, a processor for each end",
+		Floor: "C blocking ping-pong of equal frames", ExpectedFloorNs: pingTwoCPUsNs,
+		Limit: Limit{Times: 1.2}},
+	{Name: "tcp/64", What: "one submit of 64 calls; per call",
+		Floor: "64 bare frames written and read at once", Limit: Limit{Times: 2}},
+	{Name: "tcp/64-callers", What: "64 calling threads",
+		Floor: "64 bare ping-pongs", Statistic: Mean, Limit: Limit{Times: 2.5}},
+	{Name: "tcp/fetch-64MiB", What: "a table of 64 MiB from the other process",
+		Floor: "bare TCP into warm memory", ExpectedFloorNs: tableOverTCPNs, Limit: Limit{Times: 1.25}},
+	{Name: "tcp/put-64MiB", What: "a table of 64 MiB to the other process",
+		Floor: "bare TCP into warm memory", ExpectedFloorNs: tableOverTCPNs, Limit: Limit{Times: 1.25}},
+	{Name: "tree/graphsum", What: "a read-only GraphSum over two processes",
+		Floor: "one bare round trip", Limit: Limit{Times: 1.3, PlusNs: 5000}},
+	{Name: "local/put", What: "64 MiB, one column, no copy", Limit: Limit{AtMost: 10_000, Unit: "ns"}},
+	{Name: "local/export", What: "the first export of a version, no copy",
+		Limit: Limit{AtMost: 10_000, Unit: "ns"}},
+	{Name: "local/export-again", What: "every later one", Limit: Limit{AtMost: 1_000, Unit: "ns"}},
+	{Name: "memory/calls", What: "resident memory that a million calls add",
+		Limit: Limit{AtMost: 1024, Unit: "KiB"}},
+	{Name: "memory/calls-tcp", What: "the same of 200,000 calls over TCP, both processes together",
+		Limit: Limit{AtMost: 1024, Unit: "KiB"}},
+	{Name: "memory/idle-dcfnode", What: "resident memory of an idle dcfnode",
+		Limit: Limit{AtMost: 30, Unit: "MiB"}},
+	{Name: "size/libdcf", What: "libdcf.so, stripped", Limit: Limit{AtMost: 16, Unit: "MB"}},
+	{Name: "size/dcfnode", What: "dcfnode, stripped", Limit: Limit{AtMost: 25, Unit: "MB"}},
+}
