@@ -322,6 +322,17 @@ func notFound(id vertex.ID) *status.Error {
 	return status.Errorf(status.NotFound, "there is no vertex %v", id).WithVertex(id)
 }
 
+// elsewhere gives who owns a vertex that this worker does not, as far as it knows.
+func (w *Worker) elsewhere(id vertex.ID) (wire.Identity, bool) {
+	v := &w.view
+	if !w.clustered() {
+		return wire.Identity{}, false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.node.Elsewhere(id)
+}
+
 // claim makes this worker the owner of a name, or tells who is.
 func (w *Worker) claim(id vertex.ID, name string, replace bool, deadline int64) (wire.Identity, error) {
 	done := w.drive(cluster.Claim{ID: id, Name: name, Replace: replace}, deadline)

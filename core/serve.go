@@ -131,10 +131,7 @@ func (w *Worker) taskOf(s *served, c *wire.Call) (short bool, missing uint32) {
 		Floor: c.Floor}
 	t.ReadOnly = c.Flags&wire.CallReadOnly != 0
 	t.Depth, t.Budget, t.Arguments = c.Depth, c.SpawnBudget, c.Arguments
-	t.Deadline, t.TraceID = s.req.Deadline, s.req.Header.TraceID
-	if t.Deadline == 0 {
-		t.Deadline = clock.After(w.timeout(0))
-	}
+	t.Deadline, t.TraceID = w.deadlineOf(s.req), s.req.Header.TraceID
 	known := w.functions.Load()
 	t.Called = known.byHash[exec.Hash(c.UDFs[0].Hash)]
 	short = true
@@ -156,6 +153,14 @@ func (w *Worker) taskOf(s *served, c *wire.Call) (short bool, missing uint32) {
 		t.Add(item)
 	}
 	return short, 0
+}
+
+// deadlineOf gives when a request is to be answered: as its caller said, or after the default.
+func (w *Worker) deadlineOf(req *rpc.Request) int64 {
+	if req.Deadline != 0 {
+		return req.Deadline
+	}
+	return clock.After(w.timeout(0))
 }
 
 // measure keeps what the calculates of a task cost.
@@ -265,10 +270,7 @@ func (w *Worker) operation(req *rpc.Request) (*wire.Reply, error) {
 	case wire.OpSet, wire.OpLink, wire.OpUnlink, wire.OpDrop, wire.OpCreate:
 		origin := exec.Origin{Node: req.From.Node, Incarnation: req.From.Incarnation,
 			Sequence: op.Sequence, Floor: op.Floor}
-		deadline := req.Deadline
-		if deadline == 0 {
-			deadline = clock.After(w.timeout(0))
-		}
+		deadline := w.deadlineOf(req)
 		answer, err := w.engine.Exactly(origin, op.ID, func() (any, error) {
 			return w.updateFor(op, deadline)
 		})

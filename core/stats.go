@@ -8,7 +8,6 @@ import (
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/store"
-	"dcf/vertex"
 	"dcf/vertex/arena"
 	"dcf/wire"
 )
@@ -107,17 +106,6 @@ func (w *Worker) ownVertices(prefix string) (infos []wire.VertexInfo, err error)
 		return len(infos) < wire.MaxInfos
 	})
 	return infos, err
-}
-
-// elsewhere gives who owns a vertex that this worker does not, as far as it knows.
-func (w *Worker) elsewhere(id vertex.ID) (wire.Identity, bool) {
-	v := &w.view
-	if !w.clustered() {
-		return wire.Identity{}, false
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.node.Elsewhere(id)
 }
 
 // floors remembers how far each caller is, so that the floor of most requests is seen to be known
