@@ -9,6 +9,8 @@ import (
 
 	"dcf/core"
 	"dcf/core/status"
+	"dcf/udf"
+	"dcf/udf/native"
 )
 
 // frame is the memory that one dcf_call_run needs beside its caller's. Frames are reused, so that a
@@ -40,34 +42,90 @@ func (f *frame) close() {
 	}
 }
 
-//export dcf_call_run
-func dcf_call_run(w C.dcf_worker, calls *C.dcf_call, count C.size_t,
+// dcf_capi_run is dcf_call_run, from the first call on that C could not run by itself.
+//
+//export dcf_capi_run
+func dcf_capi_run(w C.dcf_worker, calls *C.dcf_call, count, done C.size_t,
 	e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, w.handle)
-	return finish(e, runCalls(w, calls, count))
+	return finish(e, runCalls(w, calls, int(done), count))
 }
 
-func runCalls(handle C.dcf_worker, first *C.dcf_call, count C.size_t) error {
+func runCalls(handle C.dcf_worker, first *C.dcf_call, done int, count C.size_t) error {
 	w, err := workerOf(handle)
-	if err != nil {
+	if err == nil {
+		err = callable(first, count)
+	}
+	switch {
+	case err != nil && done > 0: // the worker was closed meanwhile
+		refuseAll(first, done, int(count), err)
+		return err
+	case err != nil || count == 0:
 		return err
 	}
-	if err := callable(first, count); err != nil || count == 0 {
-		return err
-	}
-	f := frameFor(int(count))
-	for i := range int(count) {
+	f := frameFor(int(count) - done)
+	for i := done; i < int(count); i++ {
 		f.load(w, step(first, i))
 	}
 	err = w.core.Run(f.calls[:len(f.from)])
 	for i, c := range f.from {
 		if err == nil {
 			give(&f.calls[i], c)
+		} else {
+			refuse(c, status.From(err))
 		}
 		release(&f.calls[i])
 	}
 	f.close()
 	return err
+}
+
+func refuseAll(first *C.dcf_call, from, to int, err error) {
+	for i := from; i < to; i++ {
+		refuse(step(first, i), status.From(err))
+	}
+}
+
+// dcf_capi_resume goes on with a call whose calculate C has run, under a pin that it holds, where the
+// output is more than C can give. It gives the pin back, or says 0 where the worker was closed.
+//
+//export dcf_capi_resume
+func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C.uint32_t,
+	output C.uintptr_t) (resumed C.int32_t) {
+	var s C.dcf_status
+	defer func() {
+		if s != C.DCF_OK {
+			c.status = s
+		}
+	}()
+	defer guard(c.error, &s, handle)
+	from := *(*unsafe.Pointer)(unsafe.Pointer(&output)) // memory of C
+	f := frameFor(1)
+	w, err := workerOf(C.dcf_worker{handle: handle})
+	if err == nil {
+		err = f.lent.load(w, c, &f.calls[0])
+	}
+	if err != nil { // a handle was given back while its function ran
+		var dropped udf.Output
+		native.Take(from, &dropped)
+		dropped.Clear()
+		refuse(c, status.From(err))
+		return 0
+	}
+	w.core.Resume(int(pin), (*[1]core.Call)(f.calls), uint64(version), func(out *udf.Output) {
+		native.Take(from, out)
+	})
+	give(&f.calls[0], c)
+	release(&f.calls[0])
+	f.close()
+	return 1
+}
+
+//export dcf_capi_reclaim
+func dcf_capi_reclaim(handle C.uint64_t) {
+	if w := workers.get(uint64(handle)); w != nil {
+		w.core.Reclaim()
+	}
 }
 
 // callable checks what dcf_call_run and dcf_queue_submit have in common.

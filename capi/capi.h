@@ -37,4 +37,20 @@ void dcf_capi_borrow(const struct ArrowSchema* schema, const struct ArrowArray* 
 /* Frees what the last run of a call left in it, but for its ticket. */
 void dcf_capi_clear_results(dcf_call* call);
 
+/* Limits of limits.go that C needs too. */
+#define DCF_CAPI_MAX_HANDLES (1u << 26)
+#define DCF_CAPI_MAX_CALLS (1u << 20)
+
+/* What C knows of open handles, so that a call of a function in C on a local vertex does not enter
+ * Go: a table for each kind that takes part. What is not in it is served by Go. */
+typedef struct dcf_capi_direct dcf_capi_direct;
+extern dcf_capi_direct dcf_capi_workers;  /* dcf_epochs, and the node id */
+extern dcf_capi_direct dcf_capi_vertices; /* dcf_record, and the worker's handle */
+extern dcf_capi_direct dcf_capi_udfs;     /* dcf_native_program, and the worker's handle */
+
+/* Enters a handle. Where memory is out it does not, and Go serves the handle. */
+void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object);
+/* Takes it out, if it is there: whoever pins from now on does not find it. */
+void dcf_capi_leave(dcf_capi_direct* table, uint64_t handle);
+
 #endif

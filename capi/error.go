@@ -59,6 +59,7 @@ func guard(e *C.dcf_error, s *C.dcf_status, handle C.uint64_t) {
 func broken(handle uint64, p any, stack []byte) *status.Error {
 	if w := owner(handle); w != nil {
 		w.broken.Store(true)
+		C.dcf_capi_leave(&C.dcf_capi_workers, C.uint64_t(w.handle))
 	}
 	return status.Errorf(status.Internal, "a bug in libdcf %s, please report it: panic: %v", version,
 		p).WithDetail(fmt.Sprintf("%v\n%s", p, stack))

@@ -120,6 +120,18 @@ func (t *table[T]) extend() error {
 	return nil
 }
 
+// each calls f with every open handle. f must not open or close handles.
+func (t *table[T]) each(f func(handle uint64, object *T)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.next {
+		s := t.slot(uint64(i))
+		if object := s.object.Load(); object != nil {
+			f(uint64(s.tag.Load())<<32|uint64(i), object)
+		}
+	}
+}
+
 // close makes the handle stale and gives its object; the error of a handle that is not open.
 func (t *table[T]) close(handle uint64) (*T, error) {
 	t.mu.Lock()

@@ -3,7 +3,7 @@
 // the header. What can be plain C is, in the .c files, so that it costs no crossing.
 package main
 
-// #cgo CFLAGS: -std=c11 -Wall -Wextra -I${SRCDIR}/../include
+// #cgo CFLAGS: -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -I${SRCDIR}/../include -I${SRCDIR}/../udf/native -I${SRCDIR}/../vertex/cdata
 // #include "capi.h"
 import "C"
 

@@ -29,8 +29,24 @@ func giveUDF(w *worker, u *core.UDF, err error, out *C.dcf_udf) error {
 		u.Release()
 		return err
 	}
+	if direct := u.Direct(); direct != nil {
+		C.dcf_capi_enter(&C.dcf_capi_udfs, C.uint64_t(handle), C.uint64_t(w.handle),
+			C.uintptr_t(uintptr(direct)))
+		if u.Gone() { // hide may not have seen it
+			C.dcf_capi_leave(&C.dcf_capi_udfs, C.uint64_t(handle))
+		}
+	}
 	out.handle = C.uint64_t(handle)
 	return nil
+}
+
+// hide keeps C from calling a function by any of its handles.
+func hide(u *core.UDF) {
+	udfs.each(func(handle uint64, open *udfHandle) {
+		if open.core.Is(u) {
+			C.dcf_capi_leave(&C.dcf_capi_udfs, C.uint64_t(handle))
+		}
+	})
 }
 
 //export dcf_udf_register
@@ -124,6 +140,7 @@ func openUDF(handle C.dcf_worker, name C.dcf_bytes, out *C.dcf_udf) error {
 //export dcf_udf_release
 func dcf_udf_release(u C.dcf_udf, e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, u.handle)
+	C.dcf_capi_leave(&C.dcf_capi_udfs, u.handle)
 	closed, err := udfs.close(uint64(u.handle))
 	if err == nil && !closed.worker.closed.Load() {
 		closed.core.Release()
@@ -148,7 +165,11 @@ func dropUDF(handle uint64, timeout time.Duration) error {
 	if err := mayEnd(); err != nil {
 		return err
 	}
-	if err := u.core.Drop(timeout); err != nil {
+	if err := u.core.Unregister(); err != nil {
+		return err
+	}
+	hide(u.core)
+	if err := u.core.Discard(timeout); err != nil {
 		return err
 	}
 	_, err = udfs.close(handle)

@@ -42,6 +42,10 @@ func giveVertex(w *worker, v *core.Vertex, err error, out *C.dcf_vertex) error {
 		v.Release()
 		return err
 	}
+	if direct := v.Direct(); direct != nil {
+		C.dcf_capi_enter(&C.dcf_capi_vertices, C.uint64_t(handle), C.uint64_t(w.handle),
+			C.uintptr_t(uintptr(direct)))
+	}
 	out.handle = C.uint64_t(handle)
 	return nil
 }
@@ -319,6 +323,7 @@ func dcf_vertex_unlink(from C.dcf_vertex, to C.dcf_vertex_id, e *C.dcf_error) (s
 //export dcf_vertex_release
 func dcf_vertex_release(v C.dcf_vertex, e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, v.handle)
+	C.dcf_capi_leave(&C.dcf_capi_vertices, v.handle)
 	closed, err := vertices.close(uint64(v.handle))
 	if err == nil && !closed.worker.closed.Load() {
 		closed.core.Release()

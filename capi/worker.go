@@ -24,6 +24,7 @@ const (
 // worker is what a worker handle stands for.
 type worker struct {
 	core   *core.Worker
+	handle uint64
 	broken atomic.Bool // it met a bug
 	closed atomic.Bool
 }
@@ -112,12 +113,14 @@ func openWorker(options *C.dcf_worker_options, out *C.dcf_worker) error {
 	if err != nil {
 		return err
 	}
-	handle, err := workers.open(&worker{core: opened})
-	if err != nil {
+	w := &worker{core: opened}
+	if w.handle, err = workers.open(w); err != nil {
 		_ = opened.Close(0) // the error that counts is that of the handle
 		return err
 	}
-	out.handle = C.uint64_t(handle)
+	C.dcf_capi_enter(&C.dcf_capi_workers, C.uint64_t(w.handle), C.uint64_t(opened.NodeID()),
+		C.uintptr_t(uintptr(opened.Direct())))
+	out.handle = C.uint64_t(w.handle)
 	return nil
 }
 
@@ -134,6 +137,7 @@ func closeWorker(handle uint64, timeout time.Duration) error {
 	if err := mayEnd(); err != nil {
 		return err
 	}
+	C.dcf_capi_leave(&C.dcf_capi_workers, C.uint64_t(handle))
 	w, err := workers.close(handle)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/exec"
+	"dcf/core/internal/store"
 	"dcf/core/status"
 	"dcf/udf"
 )
@@ -23,7 +24,7 @@ func (w *Worker) Run(calls []Call) error {
 	}
 	frame := w.engine.Frames.At(pin)
 	later := w.runAtOnce(frame, calls)
-	frame.Count += int64(len(calls) - later)
+	w.store.Count(pin, len(calls)-later)
 	w.store.Unpin(pin)
 	if later > 0 {
 		w.runLater(calls)
@@ -125,24 +126,49 @@ func (w *Worker) runWave(frame *exec.Frame, calls []Call, fn *exec.Function, n i
 		if len(calls) > 1 {
 			c = &calls[frame.Tags[i]]
 		}
-		in, out := &frame.Inputs[i], &frame.Outputs[i]
-		c.later, c.Version, c.ServedBy = false, in.Version, w.self.Node
-		switch {
-		case out.Failure != nil || len(out.Effects) > 0 || len(out.Spawns) > 0:
-			if w.unusual(c, in, out) {
-				later++
-			}
-		case !out.HasPart:
-			c.Result.Bytes, c.ResultSize = nil, 0
-		case fn.Finishing:
-			w.finish(c, out.Part)
-		default:
-			c.setResult(&out.Part)
+		if w.conclude(c, &frame.Inputs[i], &frame.Outputs[i]) {
+			later++
 		}
-		out.Clear()
 	}
 	frame.Scratch.Reset()
 	return later
+}
+
+// conclude hands the output of a calculate to its call; true where the call goes on as a task.
+func (w *Worker) conclude(c *Call, in *udf.Input, out *udf.Output) (later bool) {
+	c.later, c.Version, c.ServedBy = false, in.Version, w.self.Node
+	switch {
+	case out.Failure != nil || len(out.Effects) > 0 || len(out.Spawns) > 0:
+		later = w.unusual(c, in, out)
+	case !out.HasPart:
+		c.Result.Bytes, c.ResultSize = nil, 0
+	case c.UDF.function.Finishing:
+		w.finish(c, out.Part)
+	default:
+		c.setResult(&out.Part)
+	}
+	out.Clear()
+	return later
+}
+
+// Resume goes on with a call whose only calculate was run by C, on a local vertex of that version,
+// under the pin that C holds, which it gives back. It has take fill in what the calculate answered.
+func (w *Worker) Resume(pin int, c *[1]Call, version uint64, take func(out *udf.Output)) {
+	held := store.Held(pin)
+	frame := w.engine.Frames.At(held)
+	c[0].clearResults()
+	frame.Prepare(c[0].UDF.function, 1)
+	in, out := &frame.Inputs[0], &frame.Outputs[0]
+	in.Vertex, in.Version = c[0].Targets[0].id, version
+	take(out)
+	later := w.conclude(&c[0], in, out)
+	if !later {
+		w.store.Count(held, 1)
+	}
+	w.store.Unpin(held)
+	if later {
+		w.runLater(c[:])
+	}
 }
 
 // unusual deals with an output that failed, has effects or spawned; true where the call goes on as

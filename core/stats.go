@@ -24,14 +24,15 @@ type counts struct {
 func (w *Worker) Stats() []Stat {
 	vertices, bytes, limit := w.store.Usage()
 	used, kept := arena.Usage()
+	local := w.store.Calls()
 	stats := []Stat{
-		{Name: "calls.local", Value: w.engine.Frames.Calls()},
+		{Name: "calls.local", Value: local},
 		{Name: "calls.tasks", Value: w.counts.tasks.Load()},
 		{Name: "calls.served", Value: w.counts.served.Load()},
 		{Name: "calls.running", Value: w.running.Load()},
 		{Name: "calls.overdue", Value: w.overdue.Load()},
 		{Name: "calls.resent", Value: w.counts.resends.Load()},
-		{Name: "calculates", Value: w.counts.calculates.Load() + w.engine.Frames.Calls()},
+		{Name: "calculates", Value: w.counts.calculates.Load() + local},
 		{Name: "functions", Value: int64(len(w.functions.Load().byName))},
 		{Name: "vertices", Value: vertices},
 		{Name: "vertices.bytes", Value: bytes},

@@ -6,11 +6,13 @@ import (
 	"maps"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/exec"
 	"dcf/core/status"
 	"dcf/udf"
+	"dcf/udf/native"
 	"dcf/vertex/arena"
 )
 
@@ -129,17 +131,35 @@ func (u *UDF) Worker() *Worker { return u.worker }
 // Release gives the handle back; the function stays registered.
 func (u *UDF) Release() { u.released.Store(true) }
 
+// Direct gives the address by which C calls the function without Go, a dcf_native_program, or nil
+// where it must not. It is good under a pin until Unregister.
+func (u *UDF) Direct() unsafe.Pointer { return native.Direct(u.function.Program) }
+
+// Is says whether both handles stand for one function.
+func (u *UDF) Is(other *UDF) bool { return u.function == other.function }
+
+// Gone says whether the function was unregistered.
+func (u *UDF) Gone() bool { return u.function.Gone() }
+
 // Drop unregisters the function: new calls do not find it. It waits for running ones and then frees
 // what the function holds; if they outlast the timeout, that is left to the end of the process.
 func (u *UDF) Drop(timeout time.Duration) error {
+	if err := u.Unregister(); err != nil {
+		return err
+	}
+	return u.Discard(timeout)
+}
+
+// Unregister is the first half of Drop: new calls do not find the function. Discard follows.
+func (u *UDF) Unregister() error {
 	w, f := u.worker, u.function
 	if f.Builtin {
 		return status.Errorf(status.Unsupported, "function %q is built in: it cannot be dropped", f.Name)
 	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	old := w.functions.Load()
 	if old.byName[f.Name] != f {
-		w.mu.Unlock()
 		return status.Errorf(status.NotFound, "function %q was dropped already", f.Name)
 	}
 	next := &functions{maps.Clone(old.byName), maps.Clone(old.byHash)}
@@ -147,12 +167,17 @@ func (u *UDF) Drop(timeout time.Duration) error {
 	delete(next.byHash, f.Hash)
 	w.functions.Store(next)
 	f.Drop()
-	w.mu.Unlock()
+	return nil
+}
+
+// Discard is the second half of Drop: it waits for running calls and frees what the function holds.
+func (u *UDF) Discard(timeout time.Duration) error {
+	w := u.worker
 	if !w.quiesce(clock.After(w.timeout(timeout))) {
 		return status.Errorf(status.Timeout,
-			"function %q is still running: what it holds is not freed", f.Name)
+			"function %q is still running: what it holds is not freed", u.function.Name)
 	}
-	w.free(f)
+	w.free(u.function)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/store"
@@ -63,6 +64,10 @@ func (v *Vertex) ID() vertex.ID { return v.id }
 
 // Worker gives the worker that opened the handle.
 func (v *Vertex) Worker() *Worker { return v.worker }
+
+// Direct gives the address by which C reads the vertex, a dcf_record, or nil where it is not owned
+// here. It is good under a pin until Release.
+func (v *Vertex) Direct() unsafe.Pointer { return unsafe.Pointer(v.record.Load()) }
 
 // Release gives the handle back. It deletes nothing and never blocks; twice is fine.
 func (v *Vertex) Release() {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -136,6 +137,13 @@ func (w *Worker) timeout(asked time.Duration) time.Duration {
 	}
 	return DefaultTimeout
 }
+
+// Direct gives the address by which C pins what it reads of the worker's vertices, a dcf_epochs.
+// The memory outlives the worker. Whoever pins looks afterwards whether the worker was closed.
+func (w *Worker) Direct() unsafe.Pointer { return w.store.Epochs() }
+
+// Reclaim frees what waited for its readers. C calls it where it gave a pin back and much waits.
+func (w *Worker) Reclaim() { w.store.Reclaim() }
 
 // Close stops taking calls, waits for those under way, ends the rest with status.Cancelled, and
 // frees everything. Functions that do not return in time are left behind, with what they hold, and

@@ -14,6 +14,9 @@ import (
 	"dcf/vertex/arena"
 )
 
+// Take turns a dcf_native_output that a caller in C filled into the output, which is clear.
+func Take(from unsafe.Pointer, out *udf.Output) { take((*output)(from), out) }
+
 // take turns what a callback left in C into the output.
 func take(from *output, out *udf.Output) {
 	if from.block != 0 {

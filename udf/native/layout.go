@@ -74,6 +74,13 @@ type output struct {
 	_         [C.DCF_NATIVE_INLINE_BYTES]byte
 }
 
+// direct is dcf_native_program.
+type direct struct {
+	calculate uintptr
+	userData  uintptr
+	auxiliary bytes
+}
+
 const (
 	inputBytes  = unsafe.Sizeof(input{})
 	outputBytes = unsafe.Sizeof(output{})
@@ -87,6 +94,8 @@ var (
 	_ [C.sizeof_dcf_part]byte          = [partBytes]byte{}
 	_ [C.sizeof_dcf_merge_input]byte   = [unsafe.Sizeof(mergeInput{})]byte{}
 	_ [C.sizeof_dcf_native_output]byte = [outputBytes]byte{}
+
+	_ [C.sizeof_dcf_native_program]byte = [unsafe.Sizeof(direct{})]byte{}
 
 	_ [unsafe.Offsetof(C.dcf_udf_input{}.children)]byte    = [unsafe.Offsetof(input{}.children)]byte{}
 	_ [unsafe.Offsetof(C.dcf_udf_input{}.arguments)]byte   = [unsafe.Offsetof(input{}.arguments)]byte{}

@@ -70,14 +70,40 @@ func (Kind) Load(def *udf.Definition) (udf.Program, error) {
 		}
 		copy(p.auxiliary, def.Auxiliary)
 	}
+	if !p.updates && c.Finish == nil {
+		p.makeDirect()
+	}
 	return p, nil
+}
+
+// makeDirect makes what C needs to call the function without Go. Where there is no memory for it,
+// calls go through Go.
+func (p *program) makeDirect() {
+	block := arena.Alloc(int(unsafe.Sizeof(direct{})))
+	if block == nil {
+		return
+	}
+	p.direct = (*direct)(unsafe.Pointer(unsafe.SliceData(block)))
+	*p.direct = direct{calculate: uintptr(p.code.Calculate), userData: uintptr(p.code.UserData),
+		auxiliary: p.aux()}
+}
+
+// Direct gives a dcf_native_program, by which C can call a function of this kind without Go for as
+// long as the program is not closed; nil where it must not: the function updates, or has a finish,
+// or is of another kind.
+func Direct(of udf.Program) unsafe.Pointer {
+	if p, ok := of.(*program); ok {
+		return unsafe.Pointer(p.direct)
+	}
+	return nil
 }
 
 // program is one function. It is immutable.
 type program struct {
 	code      Callbacks
 	updates   bool
-	auxiliary []byte // an arena block, so that C may see it
+	auxiliary []byte  // an arena block, so that C may see it
+	direct    *direct // an arena block; nil: C cannot call it by itself
 }
 
 var _ udf.Program = (*program)(nil)
@@ -88,6 +114,9 @@ func (p *program) HasFinish() bool { return p.code.Finish != nil }
 func (p *program) Close() {
 	arena.Free(p.auxiliary)
 	p.auxiliary = nil
+	if p.direct != nil {
+		arena.Free(unsafe.Slice((*byte)(unsafe.Pointer(p.direct)), unsafe.Sizeof(*p.direct)))
+	}
 	p.code.Registration.half(&p.code)
 }
 

@@ -97,6 +97,24 @@ typedef struct dcf_native_output {
 
 extern const dcf_output_api dcf_native_api;
 
+/* A function without updates and finish, for callers in C: what dcf_native_calculate is given by
+ * Go. It lives as long as the function's program. */
+typedef struct dcf_native_program {
+  dcf_calculate_fn calculate;
+  void* user_data;
+  dcf_bytes auxiliary;
+} dcf_native_program;
+
+/* Runs calculate on one input, of which `output` need not be initialised. Go takes what cannot be
+ * used as it is: dcf_native_plain says whether the caller may. */
+void dcf_native_once(const dcf_native_program* program, const dcf_udf_input* input,
+                     dcf_native_output* output);
+/* Whether an output is nothing but no part, or a part in bytes that lies in the output itself. */
+static inline int dcf_native_plain(const dcf_native_output* output) {
+  return output->status == DCF_OK && !output->rare && !output->block &&
+         output->part_kind <= DCF_NATIVE_PART_BYTES;
+}
+
 /* Runs calculate on `count` inputs. */
 void dcf_native_calculate(dcf_calculate_fn calculate, uintptr_t user_data, uintptr_t inputs,
                           uintptr_t outputs, size_t count, uint32_t updates);

@@ -57,6 +57,22 @@ void dcf_native_calculate(dcf_calculate_fn calculate, uintptr_t user_data, uintp
   callbacks--;
 }
 
+void dcf_native_once(const dcf_native_program* program, const dcf_udf_input* input,
+                     dcf_native_output* output) {
+  output->base.api = &dcf_native_api;
+  output->part_size = 0;
+  output->block = NULL;
+  output->block_size = 0;
+  output->rare = NULL;
+  output->part_kind = DCF_NATIVE_PART_NONE;
+  output->is_fold = 0;
+  output->wants_log = 1; /* whoever takes the output knows whether anybody listens */
+  output->has_child = 0;
+  callbacks++;
+  output->status = program->calculate(program->user_data, input, &output->base);
+  callbacks--;
+}
+
 void dcf_native_fold(dcf_merge_fn fold, uintptr_t user_data, uintptr_t input, uintptr_t output) {
   dcf_native_output* out = (dcf_native_output*)output;
   callbacks++;

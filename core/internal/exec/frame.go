@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"dcf/core/internal/store"
@@ -26,8 +25,6 @@ type Frame struct {
 	// Tags say whose each input is, for whoever fills the frame.
 	Tags     [WaveSize]uint32
 	function *Function // that runs now
-	// Count counts the calls that ran in this frame and nothing else. Who holds the pin writes it.
-	Count int64
 	Never *atomic.Uint32 // a cancel flag that is never raised, outside the Go heap
 	_     [64]byte
 }
@@ -36,9 +33,6 @@ type Frame struct {
 type Frames struct {
 	frames [store.MaxPins]atomic.Pointer[Frame]
 	engine *Engine
-
-	mu      sync.Mutex
-	counted [store.MaxPins]int64 // under mu
 }
 
 // At gives the frame of a pin that the caller holds.
@@ -76,25 +70,6 @@ func (e *Engine) equip(f *Frame, out *udf.Output, id *vertex.ID) {
 func (f *Frame) Prepare(fn *Function, n int) {
 	f.function = fn
 	f.Wave.Inputs, f.Wave.Outputs = f.Inputs[:n], f.Outputs[:n]
-}
-
-// Calls sums up what frames counted. A frame whose pin is held just now is counted as it was when it
-// was last free.
-func (fs *Frames) Calls() (n int64) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	for i := range fs.frames {
-		f := fs.frames[i].Load()
-		if f == nil {
-			continue
-		}
-		if pin, ok := fs.engine.Store.TryPin(i); ok {
-			fs.counted[i] = f.Count
-			fs.engine.Store.Unpin(pin)
-		}
-		n += fs.counted[i]
-	}
-	return n
 }
 
 // Close frees the frames. Nobody may hold a pin.

@@ -1,5 +1,7 @@
 package store
 
+import "dcf/vertex/cdata"
+
 // Limits of a store. What goes beyond them gets status.Exhausted with the limit's name.
 const (
 	// MaxVertices is how many vertices one worker may own.
@@ -14,7 +16,7 @@ const (
 	// MaxRetiredBytes is how much value memory they may hold before that.
 	MaxRetiredBytes = 1 << 20
 	// MaxPins is how many calls may read vertices at the same moment.
-	MaxPins = 1024
+	MaxPins = cdata.MaxPins
 	// homePinsMin and pinsPerProcessor give how many pins are tried first.
 	homePinsMin      = 8
 	pinsPerProcessor = 4

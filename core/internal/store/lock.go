@@ -25,7 +25,7 @@ type waiting struct {
 type waiter struct{ granted chan struct{} }
 
 // TryLock takes the record's lock if it is free.
-func (s *Store) TryLock(r *Record) bool { return r.lock.CompareAndSwap(lockFree, lockHeld) }
+func (s *Store) TryLock(r *Record) bool { return r.c.Lock.CompareAndSwap(lockFree, lockHeld) }
 
 // Lock takes the record's lock, waiting for it until the timer's channel fires or cancelled turns
 // non-zero, which is looked at every pollInterval. A nil cancelled is never looked at.
@@ -48,13 +48,13 @@ func (s *Store) Lock(r *Record, timeout time.Duration, cancelled *atomic.Uint32)
 			return nil
 		case <-timer.C:
 			err = status.Errorf(status.Timeout, "vertex %s is being updated by another call: "+
-				"try again, with a longer timeout", describe(r.id, r.Name())).WithVertex(r.id)
+				"try again, with a longer timeout", describe(r.c.ID, r.Name())).WithVertex(r.c.ID)
 		case <-poll.C:
 			if cancelled == nil || cancelled.Load() == 0 {
 				continue
 			}
 			err = status.Errorf(status.Cancelled, "cancelled while it waited for vertex %s",
-				describe(r.id, r.Name())).WithVertex(r.id)
+				describe(r.c.ID, r.Name())).WithVertex(r.c.ID)
 		}
 		if s.dequeue(r, w) {
 			return err
@@ -74,13 +74,13 @@ func (s *Store) enqueue(r *Record) *waiter {
 	defer q.mu.Unlock()
 	for {
 		// Contended is only left under q.mu, so a holder that saw it finds the waiter.
-		switch r.lock.Load() {
+		switch r.c.Lock.Load() {
 		case lockFree:
-			if r.lock.CompareAndSwap(lockFree, lockHeld) {
+			if r.c.Lock.CompareAndSwap(lockFree, lockHeld) {
 				return nil
 			}
 		case lockHeld:
-			r.lock.CompareAndSwap(lockHeld, lockContended)
+			r.c.Lock.CompareAndSwap(lockHeld, lockContended)
 		case lockContended:
 			w := &waiter{make(chan struct{}, 1)}
 			q.queues[r] = append(q.queues[r], w)
@@ -106,7 +106,7 @@ func (s *Store) dequeue(r *Record, w *waiter) bool {
 
 // Unlock gives the lock back, or to whoever waits longest.
 func (s *Store) Unlock(r *Record) {
-	if r.lock.CompareAndSwap(lockHeld, lockFree) {
+	if r.c.Lock.CompareAndSwap(lockHeld, lockFree) {
 		return
 	}
 	q := &s.waiting
@@ -115,7 +115,7 @@ func (s *Store) Unlock(r *Record) {
 	queue := q.queues[r]
 	if len(queue) == 0 {
 		delete(q.queues, r)
-		r.lock.Store(lockFree)
+		r.c.Lock.Store(lockFree)
 		return
 	}
 	q.queues[r] = queue[1:]

@@ -25,6 +25,7 @@ type Store struct {
 	births   atomic.Uint64 // the highest count of any dropped vertex's version
 	retired  retired
 	waiting  waiting
+	counted  counted
 }
 
 // Open makes an empty store that holds at most limit bytes of values and children.
@@ -44,6 +45,7 @@ func (s *Store) Close() {
 	s.Reclaim()
 	s.records.close()
 	s.versions.close()
+	s.epochs.close()
 }
 
 // Usage gives the number of vertices, the bytes they take, and the limit of these.
@@ -60,9 +62,39 @@ func (s *Store) TryPin(index int) (Pin, bool) { return s.epochs.tryPin(index) }
 // Unpin ends what Pin began.
 func (s *Store) Unpin(p Pin) {
 	s.epochs.unpin(p)
-	if s.retired.pressing.Load() {
+	if s.epochs.c.Pressing.Load() != 0 {
 		s.Reclaim()
 	}
+}
+
+// Epochs is where C finds the store's pins, as dcf_epochs. The memory outlives the store.
+func (s *Store) Epochs() unsafe.Pointer { return unsafe.Pointer(s.epochs.c) }
+
+// Held gives the pin of that index, which C took and hands over: it is given back with Unpin.
+func Held(index int) Pin { return Pin{index} }
+
+// Count adds to the calls that were run under the caller's pin and needed nothing else.
+func (s *Store) Count(p Pin, calls int) { s.epochs.c.Pins[p.index].Calls += int64(calls) }
+
+// Calls sums up what was counted. Where a pin is held just now, its count is the one of when it was
+// last seen free.
+func (s *Store) Calls() (n int64) {
+	s.counted.mu.Lock()
+	defer s.counted.mu.Unlock()
+	for i := range s.counted.calls {
+		if pin, ok := s.TryPin(i); ok {
+			s.counted.calls[i] = s.epochs.c.Pins[i].Calls
+			s.Unpin(pin)
+		}
+		n += s.counted.calls[i]
+	}
+	return n
+}
+
+// counted is what Calls saw.
+type counted struct {
+	mu    sync.Mutex
+	calls [MaxPins]int64 // under mu
 }
 
 // Quiesce waits until every pin that is held now was given back, and reports false if one is still
@@ -105,8 +137,8 @@ func (s *Store) Create(v Vertex) (*Record, error) {
 	if r == nil {
 		return nil, errMemory()
 	}
-	r.id, r.index = v.ID, index
-	r.refs.Store(2)
+	r.c.ID, r.c.Index = v.ID, index
+	r.c.Refs.Store(2)
 	if err := s.name(r, v.Name); err != nil {
 		s.records.release(index)
 		return nil, err
@@ -117,12 +149,12 @@ func (s *Store) Create(v Vertex) (*Record, error) {
 		s.freeRecord(r)
 		return nil, err
 	}
-	version.group = v.Group
-	r.current.Store(version)
+	version.setGroup(v.Group)
+	r.publish(version)
 	s.count.Add(1)
 	if !s.table.insert(v.ID, index) {
 		s.count.Add(-1)
-		version.batch = nil // stays the caller's
+		version.c.Batch = nil // stays the caller's
 		s.bytes.Add(-size(v.Value, nil))
 		s.freeVersion(version)
 		s.freeRecord(r)
@@ -153,7 +185,7 @@ func (s *Store) Find(id vertex.ID) *Record {
 	}
 	// The slot may have been reused since the table was read: a pin keeps records from that, and
 	// the id is fixed while the record lives.
-	if r := s.records.at(index); r.id == id {
+	if r := s.records.at(index); r.c.ID == id {
 		return r
 	}
 	return nil
@@ -162,11 +194,11 @@ func (s *Store) Find(id vertex.ID) *Record {
 // Retain makes a handle of a record that the caller holds or found under a pin; false if it is gone.
 func (s *Store) Retain(r *Record) bool {
 	for {
-		refs := r.refs.Load()
+		refs := r.c.Refs.Load()
 		if refs == 0 {
 			return false
 		}
-		if r.refs.CompareAndSwap(refs, refs+1) {
+		if r.c.Refs.CompareAndSwap(refs, refs+1) {
 			return true
 		}
 	}
@@ -174,7 +206,7 @@ func (s *Store) Retain(r *Record) bool {
 
 // Release gives a handle back.
 func (s *Store) Release(r *Record) {
-	if r.refs.Add(-1) == 0 {
+	if r.c.Refs.Add(-1) == 0 {
 		s.retire(retiredItem{record: r})
 	}
 }
@@ -184,17 +216,17 @@ func (s *Store) Release(r *Record) {
 func (s *Store) Drop(r *Record) bool { return s.dropRecord(r) }
 
 func (s *Store) dropRecord(r *Record) bool {
-	last := r.current.Swap(nil)
+	last := r.publish(nil)
 	if last == nil {
 		return false
 	}
-	for count := last.number & countMask; ; {
+	for count := last.c.Number & countMask; ; {
 		births := s.births.Load()
 		if births >= count || s.births.CompareAndSwap(births, count) {
 			break
 		}
 	}
-	s.table.remove(r.id, r.index)
+	s.table.remove(r.c.ID, r.c.Index)
 	s.count.Add(-1)
 	s.retire(retiredItem{version: last})
 	s.Release(r)
@@ -227,17 +259,17 @@ func (s *Store) name(r *Record, name string) error {
 		return errMemory()
 	}
 	copy(block, name)
-	r.name, r.nameLen = unsafe.Pointer(&block[0]), uint32(len(name))
+	r.c.Name, r.c.NameSize = unsafe.Pointer(&block[0]), uint32(len(name))
 	return nil
 }
 
 func (s *Store) freeRecord(r *Record) {
-	if r.name != nil {
-		arena.Free(unsafe.Slice((*byte)(r.name), r.nameLen))
+	if r.c.Name != nil {
+		arena.Free(unsafe.Slice((*byte)(r.c.Name), r.c.NameSize))
 	}
-	r.parents.Load().release()
-	r.id = vertex.ID{}
-	s.records.release(r.index)
+	listOf(r.c.Parents.Load()).release()
+	r.c.ID = vertex.ID{}
+	s.records.release(r.c.Index)
 }
 
 func errMemory() error {
@@ -257,8 +289,6 @@ type retired struct {
 	mu    sync.Mutex
 	items []retiredItem // under mu, in the order of their epochs
 	bytes int64         // under mu
-	// pressing says that readers keep more than the limits allow: the next to leave looks again.
-	pressing atomic.Bool
 }
 
 // retiredItem is one of a version, a list and a record.
@@ -276,7 +306,7 @@ func (s *Store) retire(item retiredItem) {
 	item.epoch = s.epochs.advance()
 	q.items = append(q.items, item)
 	if item.version != nil {
-		q.bytes += size(item.version.batch, item.version.children)
+		q.bytes += item.version.size()
 	}
 	if len(q.items) > MaxRetired || q.bytes > MaxRetiredBytes {
 		s.reclaim()
@@ -301,7 +331,7 @@ func (s *Store) reclaim() {
 		done++
 		switch {
 		case item.version != nil:
-			q.bytes -= size(item.version.batch, item.version.children)
+			q.bytes -= item.version.size()
 			s.freeVersion(item.version)
 		case item.list != nil:
 			item.list.release()
@@ -312,7 +342,12 @@ func (s *Store) reclaim() {
 	rest := copy(q.items, q.items[done:])
 	clear(q.items[rest:])
 	q.items = q.items[:rest]
-	if pressing := rest > MaxRetired || q.bytes > MaxRetiredBytes; pressing != q.pressing.Load() {
-		q.pressing.Store(pressing)
+	// Readers keep more than the limits allow: the next to leave looks again.
+	pressing := uint32(0)
+	if rest > MaxRetired || q.bytes > MaxRetiredBytes {
+		pressing = 1
+	}
+	if word := &s.epochs.c.Pressing; word.Load() != pressing {
+		word.Store(pressing)
 	}
 }

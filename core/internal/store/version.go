@@ -2,10 +2,12 @@ package store
 
 import (
 	"slices"
+	"unsafe"
 
 	"dcf/core/status"
 	"dcf/udf"
 	"dcf/vertex"
+	"dcf/vertex/cdata"
 )
 
 // A version number is an epoch, 24 bits, above a count, 40 bits.
@@ -28,6 +30,8 @@ func size(batch *vertex.Batch, children *idList) int64 {
 	}
 	return n
 }
+
+func (v *Version) size() int64 { return size(v.Batch(), v.list()) }
 
 // newVersion makes a version that owns batch and either shares list or copies ids.
 func (s *Store) newVersion(number uint64, batch *vertex.Batch, list *idList, ids []vertex.ID) (*Version, error) {
@@ -52,7 +56,9 @@ func (s *Store) newVersion(number uint64, batch *vertex.Batch, list *idList, ids
 		s.bytes.Add(-bytes)
 		return nil, errMemory()
 	}
-	v.number, v.batch, v.children, v.index = number, batch, list, index
+	v.c.Number, v.c.Index = number, index
+	v.c.Children = list.address()
+	v.c.SetBatch((*cdata.Batch)(unsafe.Pointer(batch)))
 	return v, nil
 }
 
@@ -71,13 +77,13 @@ func (s *Store) charge(bytes int64) error {
 }
 
 func (s *Store) freeVersion(v *Version) {
-	s.bytes.Add(-size(v.batch, v.children))
-	v.views.Clear()
-	if v.batch != nil {
-		v.batch.Release()
+	s.bytes.Add(-v.size())
+	v.c.Views.Clear()
+	if b := v.Batch(); b != nil {
+		b.Release()
 	}
-	v.children.release()
-	s.versions.release(v.index)
+	v.list().release()
+	s.versions.release(v.c.Index)
 }
 
 // Change is what becomes of a vertex in one step. The store takes over the reference to Value when
@@ -104,16 +110,16 @@ type Prepared struct {
 // one gives status.Aborted, a dropped vertex status.NotFound. The reference to Value is taken over
 // when the change is published.
 func (s *Store) Prepare(r *Record, expected uint64, c Change) (Prepared, error) {
-	old := r.current.Load()
+	old := r.Current()
 	if old == nil {
 		return Prepared{}, errGone(r)
 	}
-	if expected != 0 && old.number != expected {
+	if expected != 0 && old.c.Number != expected {
 		return Prepared{}, status.Errorf(status.Aborted,
 			"vertex %s is at version %d, not at %d: read it again and start over",
-			describe(r.id, r.Name()), old.number, expected).WithVertex(r.id)
+			describe(r.c.ID, r.Name()), old.c.Number, expected).WithVertex(r.c.ID)
 	}
-	batch := old.batch
+	batch := old.Batch()
 	if c.SetValue {
 		batch = c.Value
 	}
@@ -121,32 +127,32 @@ func (s *Store) Prepare(r *Record, expected uint64, c Change) (Prepared, error) 
 	if err != nil {
 		return Prepared{}, err
 	}
-	next, err := s.newVersion(old.number+1, batch, list, ids)
+	next, err := s.newVersion(old.c.Number+1, batch, list, ids)
 	if err != nil {
 		return Prepared{}, err
 	}
-	next.group = old.group
+	next.c.Group = old.c.Group
 	if c.Replace {
-		next.group = c.Group
+		next.setGroup(c.Group)
 	}
 	return Prepared{r, old, next, !c.SetValue}, nil
 }
 
 // Publish makes a prepared change the newest version and gives its number.
 func (s *Store) Publish(p Prepared) uint64 {
-	if p.carried && p.next.batch != nil {
-		p.next.batch.Retain()
+	if b := p.next.Batch(); p.carried && b != nil {
+		b.Retain()
 	}
-	p.record.current.Store(p.next)
-	number := p.next.number // a reader may retire it from here on
+	p.record.publish(p.next)
+	number := p.next.c.Number // a reader may retire it from here on
 	s.retire(retiredItem{version: p.old})
 	return number
 }
 
 // Discard gives a prepared change up.
 func (s *Store) Discard(p Prepared) {
-	s.bytes.Add(-size(p.next.batch, nil))
-	p.next.batch = nil // stays whose it was
+	s.bytes.Add(-size(p.next.Batch(), nil))
+	p.next.c.Batch = nil // stays whose it was
 	s.freeVersion(p.next)
 }
 
@@ -165,7 +171,7 @@ func (c *Change) children(old *Version) (*idList, []vertex.ID, error) {
 		return nil, c.Add, nil
 	}
 	if len(c.Add)+len(c.Remove) == 0 {
-		return old.children, nil, nil
+		return old.list(), nil, nil
 	}
 	if len(c.Remove) == 0 {
 		return nil, slices.Concat(old.Children(), c.Add), nil
@@ -212,7 +218,7 @@ func (s *Store) SetParents(child vertex.ID, parents []vertex.ID, present bool) {
 	}
 	defer s.Release(r)
 	for {
-		old := r.parents.Load()
+		old := listOf(r.c.Parents.Load())
 		ids := slices.Clone(old.ids())
 		for _, parent := range parents {
 			at := slices.Index(ids, parent)
@@ -226,7 +232,7 @@ func (s *Store) SetParents(child vertex.ID, parents []vertex.ID, present bool) {
 		if !ok {
 			return // the index may lag
 		}
-		if r.parents.CompareAndSwap(old, list) {
+		if r.c.Parents.CompareAndSwap(old.address(), list.address()) {
 			if old != nil {
 				s.retire(retiredItem{list: old})
 			}
@@ -237,5 +243,5 @@ func (s *Store) SetParents(child vertex.ID, parents []vertex.ID, present bool) {
 }
 
 func errGone(r *Record) error {
-	return status.Errorf(status.NotFound, "vertex %s was dropped", describe(r.id, r.Name())).WithVertex(r.id)
+	return status.Errorf(status.NotFound, "vertex %s was dropped", describe(r.c.ID, r.Name())).WithVertex(r.c.ID)
 }
