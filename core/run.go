@@ -14,6 +14,7 @@ import (
 // says that the worker itself cannot run any. The calling goroutine runs what is here itself, all
 // calls of one function in one go, and waits itself for what is elsewhere.
 func (w *Worker) Run(calls []Call) error {
+	simple := len(calls) == 1 && calls[0].simple(w)
 	pin, err := w.store.Pin()
 	if err != nil {
 		return err
@@ -23,7 +24,13 @@ func (w *Worker) Run(calls []Call) error {
 		return errClosed()
 	}
 	frame := w.engine.Frames.At(pin)
-	later := w.runAtOnce(frame, calls)
+	later := notSimple
+	if simple {
+		later = w.runSimple(frame, &calls[0])
+	}
+	if later == notSimple {
+		later = w.runAtOnce(frame, calls)
+	}
 	w.store.Count(pin, len(calls)-later)
 	w.store.Unpin(pin)
 	if later > 0 {
@@ -32,17 +39,58 @@ func (w *Worker) Run(calls []Call) error {
 	return nil
 }
 
+// simple says that a call asks for nothing but a calculate on one vertex, as most do, and that
+// nothing is left of an earlier run.
+func (c *Call) simple(w *Worker) bool {
+	return c.UDF != nil && c.UDF.worker == w && len(c.Targets) == 1 && c.Targets[0] != nil &&
+		c.Targets[0].worker == w && c.Flags <= Here && c.Ticket == 0 && c.TargetArguments == nil &&
+		c.Timeout <= 0 && c.cancel == nil && !c.rare && c.Result.Batch == nil && !c.Result.OffHeap
+}
+
+// notSimple is what runSimple gives where the vertex or the function asks for more: nothing was done.
+const notSimple = -1
+
+// runSimple does for a simple call what runAtOnce does for any, with less to look at and to store.
+func (w *Worker) runSimple(frame *exec.Frame, c *Call) (later int) {
+	fn, record := c.UDF.function, c.Targets[0].record.Load()
+	if record == nil || !fn.Plain() {
+		return notSimple
+	}
+	version := record.Current()
+	if version == nil || version.Group() {
+		return notSimple
+	}
+	in, out := &frame.Inputs[0], &frame.Outputs[0]
+	look(in, record, version)
+	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
+	in.Cancelled, in.Deadline = frame.Never, 0
+	frame.Runs(fn)
+	fn.Program.Calculate(&frame.One)
+	if !out.Plain() || !out.HasPart || len(out.Part.Bytes) > len(c.Buffer) {
+		if w.conclude(c, in, out) {
+			later = 1
+		}
+		frame.Scratch.Reset()
+		return later
+	}
+	c.Version, c.ServedBy, c.later = version.Number(), w.self.Node, false
+	c.ResultSize = copy(c.Buffer, out.Part.Bytes)
+	c.Result.Bytes = c.Buffer[:c.ResultSize]
+	out.Clear()
+	frame.Scratch.Reset()
+	return 0
+}
+
+// look fills in what an input has of its vertex.
+func look(in *udf.Input, record *store.Record, version *store.Version) {
+	in.Vertex, in.Version, in.Batch = record.ID(), version.Number(), version.Batch()
+	in.Children, in.Parents = version.Children(), record.Parents()
+	in.Views, in.Remote = version.Views(), false
+}
+
 // runAtOnce runs the calls that need nothing but a vertex which is here, and gives how many are
 // left. The caller holds the frame's pin.
 func (w *Worker) runAtOnce(frame *exec.Frame, calls []Call) (later int) {
-	if len(calls) == 1 {
-		c := &calls[0]
-		c.clearResults()
-		if !w.input(frame, c, 0) {
-			return 1
-		}
-		return w.runWave(frame, calls, c.UDF.function, 1)
-	}
 	for i := range calls {
 		calls[i].clearResults()
 		calls[i].later = true
@@ -96,10 +144,9 @@ func (w *Worker) input(frame *exec.Frame, c *Call, at int) bool {
 		return false
 	}
 	in := &frame.Inputs[at]
-	in.Vertex, in.Version, in.Batch = record.ID(), version.Number(), version.Batch()
-	in.Children, in.Parents = version.Children(), record.Parents()
+	look(in, record, version)
 	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
-	in.Cancelled, in.Views, in.Remote, in.Deadline = frame.Never, version.Views(), false, 0
+	in.Cancelled, in.Deadline = frame.Never, 0
 	if c.Timeout > 0 || c.cancel != nil {
 		hurry(in, c)
 	}
@@ -116,17 +163,13 @@ func hurry(in *udf.Input, c *Call) {
 	}
 }
 
-// runWave calculates n inputs and hands their outputs to the calls: to the only one, or to those
-// that the frame's tags name. It gives how many calls go on as tasks.
+// runWave calculates n inputs and hands their outputs to the calls that the frame's tags name. It
+// gives how many calls go on as tasks.
 func (w *Worker) runWave(frame *exec.Frame, calls []Call, fn *exec.Function, n int) (later int) {
 	frame.Prepare(fn, n)
 	fn.Program.Calculate(&frame.Wave)
 	for i := range n {
-		c := &calls[0]
-		if len(calls) > 1 {
-			c = &calls[frame.Tags[i]]
-		}
-		if w.conclude(c, &frame.Inputs[i], &frame.Outputs[i]) {
+		if w.conclude(&calls[frame.Tags[i]], &frame.Inputs[i], &frame.Outputs[i]) {
 			later++
 		}
 	}

@@ -63,6 +63,7 @@ func (w *Worker) Register(def udf.Definition) (*UDF, error) {
 		f.Auxiliary = arena.Alloc(len(def.Auxiliary))
 		copy(f.Auxiliary, def.Auxiliary)
 	}
+	f.Settle()
 	next := &functions{maps.Clone(old.byName), maps.Clone(old.byHash)}
 	next.byName[f.Name], next.byHash[f.Hash] = f, f
 	w.functions.Store(next)

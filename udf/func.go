@@ -32,20 +32,19 @@ type goProgram struct{ f Func }
 
 var _ Program = (*goProgram)(nil)
 
+// Calculate runs the inputs under one guard. Where one panics, those after it run under the next.
 func (p *goProgram) Calculate(wave *Wave) {
-	for i := range wave.Inputs {
-		p.calculate(&wave.Inputs[i], &wave.Outputs[i])
-	}
-}
-
-func (p *goProgram) calculate(in *Input, out *Output) {
+	next := 0
 	defer func() {
-		if panicked := recover(); panicked != nil {
-			out.panicked(panicked)
+		if next < len(wave.Inputs) { // or else nobody panicked
+			wave.Outputs[next].panicked(recover())
+			p.Calculate(&Wave{wave.Inputs[next+1:], wave.Outputs[next+1:], wave.Scratch})
 		}
 	}()
-	if err := p.f.Calculate(in, out); err != nil {
-		out.FailWith(failure(err))
+	for ; next < len(wave.Inputs); next++ {
+		if err := p.f.Calculate(&wave.Inputs[next], &wave.Outputs[next]); err != nil {
+			wave.Outputs[next].FailWith(failure(err))
+		}
 	}
 }
 

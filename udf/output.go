@@ -29,31 +29,35 @@ type Output struct {
 
 	buffer []byte
 	block  []byte // see Adopt
+	rare   bool   // there is more than a part in bytes that lies in buffer, or none
 }
 
+// Plain says that the callback gave a part in bytes, or none, and nothing else.
+func (o *Output) Plain() bool { return !o.rare }
+
 // Bytes makes part, which is copied, the answer.
-func (o *Output) Bytes(part []byte) {
-	if o.HasPart || len(part) > cap(o.buffer) {
-		copy(o.Reserve(len(part)), part)
-		return
-	}
-	o.buffer = o.buffer[:len(part)]
-	copy(o.buffer, part)
-	o.Part.Bytes, o.HasPart = o.buffer, true
-}
+func (o *Output) Bytes(part []byte) { copy(o.Reserve(len(part)), part) }
 
 // Reserve makes size bytes the answer, for the callback to write in place.
 func (o *Output) Reserve(size int) []byte {
+	if o.rare || size > cap(o.buffer) {
+		o.makeRoom(size)
+	}
+	o.Part.Bytes, o.HasPart = o.buffer[:size], true
+	return o.Part.Bytes
+}
+
+func (o *Output) makeRoom(size int) {
 	o.dropPart()
-	o.buffer = slices.Grow(o.buffer[:0], size)[:size]
-	o.Part, o.HasPart = Value{Bytes: o.buffer}, true
-	return o.buffer
+	o.buffer = slices.Grow(o.buffer[:0], size)
+	o.rare = o.rare || cap(o.buffer) > MaxKeptBufferBytes
 }
 
 // Adopt makes the first size bytes of an arena block the answer, without copying them, and takes the
 // block over.
 func (o *Output) Adopt(block []byte, size int) {
 	o.dropPart()
+	o.rare = true
 	o.block = block
 	o.Part, o.HasPart = Value{Bytes: block[:size], OffHeap: true}, true
 }
@@ -61,6 +65,7 @@ func (o *Output) Adopt(block []byte, size int) {
 // Batch makes the batch the answer and takes over the caller's reference.
 func (o *Output) Batch(part *vertex.Batch) {
 	o.dropPart()
+	o.rare = true
 	o.Part, o.HasPart = Value{Batch: part}, true
 }
 
@@ -74,7 +79,7 @@ func (o *Output) Spawn(s Spawn) error {
 	if s.Arguments.Batch == nil {
 		s.Arguments = Value{Bytes: bytes.Clone(s.Arguments.Bytes)}
 	}
-	o.Spawns = append(o.Spawns, s)
+	o.Spawns, o.rare = append(o.Spawns, s), true
 	return nil
 }
 
@@ -125,23 +130,21 @@ func (o *Output) Fail(message, detail string) {
 // FailWith makes the call fail with err; the first failure stays.
 func (o *Output) FailWith(err *status.Error) {
 	if o.Failure == nil {
-		o.Failure = err
+		o.Failure, o.rare = err, true
 	}
 }
 
 // Clear empties the output and releases what it still owns. What a runner takes out of it, it sets
 // to nil first.
 func (o *Output) Clear() {
-	if o.Part.Batch != nil || o.block != nil || cap(o.buffer) > MaxKeptBufferBytes {
-		o.dropPart()
-	}
-	o.Part.Bytes, o.HasPart = nil, false
-	if len(o.Spawns)+len(o.Effects) > 0 || o.Failure != nil {
+	if o.rare {
 		o.clearRare()
 	}
+	o.Part.Bytes, o.HasPart = nil, false
 }
 
 func (o *Output) clearRare() {
+	o.dropPart()
 	for i := range o.Spawns {
 		releaseValue(&o.Spawns[i].Arguments)
 	}
@@ -150,7 +153,7 @@ func (o *Output) clearRare() {
 	}
 	clear(o.Spawns)
 	clear(o.Effects)
-	o.Spawns, o.Effects, o.Failure = o.Spawns[:0], o.Effects[:0], nil
+	o.Spawns, o.Effects, o.Failure, o.rare = o.Spawns[:0], o.Effects[:0], nil, false
 }
 
 func (o *Output) effect(e Effect) error {
@@ -159,7 +162,7 @@ func (o *Output) effect(e Effect) error {
 		return status.Errorf(status.Exhausted,
 			"one calculate may have at most %d effects (MaxEffectsPerCalculate)", MaxEffectsPerCalculate)
 	}
-	o.Effects = append(o.Effects, e)
+	o.Effects, o.rare = append(o.Effects, e), true
 	return nil
 }
 

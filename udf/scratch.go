@@ -46,15 +46,19 @@ func (s *Scratch) allocSlow(size int) unsafe.Pointer {
 func (s *Scratch) Reset() {
 	s.used = 0
 	if len(s.extra) > 0 {
-		for _, block := range s.extra {
-			arena.Free(block)
-		}
-		clear(s.extra)
-		s.extra = s.extra[:0]
-		if len(s.block) < nextBlockBytes {
-			arena.Free(s.block)
-			s.block = arena.Alloc(nextBlockBytes)
-		}
+		s.freeExtra()
+	}
+}
+
+func (s *Scratch) freeExtra() {
+	for _, block := range s.extra {
+		arena.Free(block)
+	}
+	clear(s.extra)
+	s.extra = s.extra[:0]
+	if len(s.block) < nextBlockBytes {
+		arena.Free(s.block)
+		s.block = arena.Alloc(nextBlockBytes)
 	}
 }
 

@@ -18,15 +18,16 @@ type Frame struct {
 	Inputs  [WaveSize]udf.Input
 	Outputs [WaveSize]udf.Output
 	Wave    udf.Wave
+	One     udf.Wave // of the first input and output only
 	Scratch udf.Scratch
 	Fold    udf.MergeInput
 	Parts   [FoldSize]udf.Value
 	Final   udf.Output // of merge and finish
 	// Tags say whose each input is, for whoever fills the frame.
 	Tags     [WaveSize]uint32
-	function *Function // that runs now
-	Never *atomic.Uint32 // a cancel flag that is never raised, outside the Go heap
-	_     [64]byte
+	function *Function      // that runs now
+	Never    *atomic.Uint32 // a cancel flag that is never raised, outside the Go heap
+	_        [64]byte
 }
 
 // Frames are the frames of one store's pins.
@@ -48,6 +49,7 @@ func (fs *Frames) At(p store.Pin) *Frame {
 func (e *Engine) newFrame() *Frame {
 	f := &Frame{Never: NewFlag()}
 	f.Wave.Scratch, f.Fold.Scratch = &f.Scratch, &f.Scratch
+	f.One = udf.Wave{Inputs: f.Inputs[:1], Outputs: f.Outputs[:1], Scratch: &f.Scratch}
 	for i := range f.Outputs {
 		e.equip(f, &f.Outputs[i], &f.Inputs[i].Vertex)
 	}
@@ -71,6 +73,9 @@ func (f *Frame) Prepare(fn *Function, n int) {
 	f.function = fn
 	f.Wave.Inputs, f.Wave.Outputs = f.Inputs[:n], f.Outputs[:n]
 }
+
+// Runs says which function runs in the frame from now on.
+func (f *Frame) Runs(fn *Function) { f.function = fn }
 
 // Close frees the frames. Nobody may hold a pin.
 func (fs *Frames) Close() {

@@ -28,7 +28,16 @@ type Function struct {
 	// Cost is a moving average of what one calculate takes, in nanoseconds; 0: not known.
 	cost atomic.Int64
 	gone atomic.Bool
+	// special says that a call of it takes more than a calculate: see Plain.
+	special atomic.Bool
 }
+
+// Plain says that a call of the function on one vertex is one calculate and nothing else: it neither
+// updates nor has a finish, and was not dropped.
+func (f *Function) Plain() bool { return !f.special.Load() }
+
+// Settle is called once, when the function's fields are set.
+func (f *Function) Settle() { f.special.Store(f.Flags&udf.Updates != 0 || f.Finishing) }
 
 // Merges says that parts are folded by a merge, Ordered that their order matters.
 func (f *Function) Merges() bool  { return f != nil && f.Merging }
@@ -53,7 +62,10 @@ const costWeight = 8
 func (f *Function) Gone() bool { return f.gone.Load() }
 
 // Drop makes the function gone.
-func (f *Function) Drop() { f.gone.Store(true) }
+func (f *Function) Drop() {
+	f.special.Store(true)
+	f.gone.Store(true)
+}
 
 // Item is one calculate that is to be done.
 type Item struct {

@@ -66,7 +66,9 @@ func (t *Task) updateLocked(it *Item, r *store.Record) {
 	it.Function.Program.Calculate(&frame.Wave)
 	t.Calculates++
 	if out.Failure == nil {
-		out.Failure = status.From(t.commit(it, r, v, out, ticket))
+		if err := t.commit(it, r, v, out, ticket); err != nil {
+			out.FailWith(status.From(err))
+		}
 	}
 	if out.Failure != nil {
 		t.abort(ticket, out.Failure)

@@ -69,9 +69,17 @@ func (e *epochs) close() {
 // cache lines.
 func (e *epochs) pin() (Pin, error) {
 	var here byte
-	mask := int(e.c.Home - 1)
-	start := int(uintptr(unsafe.Pointer(&here))>>12*0x9E3779B1>>16) & mask
+	start := int(uintptr(unsafe.Pointer(&here)) >> 12 * 0x9E3779B1 >> 16)
+	index := start & int(e.c.Home-1) & (MaxPins - 1)
+	if e.c.Pins[index].Word.CompareAndSwap(0, e.c.Current.Load()<<1|1) {
+		return Pin{index}, nil
+	}
+	return e.pinNear(start + 1)
+}
+
+func (e *epochs) pinNear(start int) (Pin, error) {
 	word := e.c.Current.Load()<<1 | 1
+	mask := int(e.c.Home - 1)
 	for i := range mask + 1 {
 		index := (start + i) & mask
 		if e.c.Pins[index].Word.CompareAndSwap(0, word) {
