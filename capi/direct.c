@@ -107,8 +107,7 @@ static int begin(run* r) {
   if (!r->epochs) return 0;
   if (!pin_hint) pin_hint = atomic_fetch_add(&next_hint, 1) + 1;
   const uint32_t mask = r->epochs->home - 1;
-  const uint64_t word =
-      atomic_load_explicit(&r->epochs->current, memory_order_acquire) << 1 | 1;
+  const uint64_t word = atomic_load_explicit(&r->epochs->current, memory_order_acquire) << 1 | 1;
   for (uint32_t i = 0; i <= mask; i++) {
     dcf_pin* pin = &r->epochs->pins[(pin_hint + i) & mask];
     uint64_t none = 0;
@@ -125,8 +124,7 @@ static int begin(run* r) {
  * not awaited: then the next one to leave sees it. */
 static void end(run* r) {
   atomic_store_explicit(&r->pin->word, 0, memory_order_release);
-  if (atomic_load_explicit(&r->epochs->pressing, memory_order_relaxed))
-    dcf_capi_reclaim(r->worker);
+  if (atomic_load_explicit(&r->epochs->pressing, memory_order_relaxed)) dcf_capi_reclaim(r->worker);
 }
 
 /* ---- One call -------------------------------------------------------------- */
@@ -145,10 +143,9 @@ static inline int is_plain(const dcf_call* c) {
       (c->buffer_size && !c->buffer))
     return 0;
   return !more || (more->struct_size == sizeof *more && !more->reserved &&
-                   !more->target_arguments && !more->arguments_schema &&
-                   !more->arguments_array && !more->private_data[0] &&
-                   !more->result_schema.release && !more->result_array.release &&
-                   !more->result_parts.release);
+                   !more->target_arguments && !more->arguments_schema && !more->arguments_array &&
+                   !more->private_data[0] && !more->result_schema.release &&
+                   !more->result_array.release && !more->result_parts.release);
 }
 
 static __attribute__((noinline)) int64_t deadline_of(const dcf_call* c) {

@@ -5,6 +5,7 @@ package capitest
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +45,9 @@ const patience = 10 * time.Minute
 
 // Build builds the library into a folder. The root is that of the module.
 func (l *Library) Build(root, folder string) error {
+	if err := look(root); err != nil {
+		return err
+	}
 	flags := ""
 	if l.mode == "c-shared" {
 		flags = fmt.Sprintf("-s -w -extldflags '-Wl,--version-script=%s'",
@@ -53,6 +57,23 @@ func (l *Library) Build(root, folder string) error {
 	arguments = append(arguments, l.build...)
 	_, err := run(root, nil, "go", append(arguments, "-o", filepath.Join(folder, l.file), "./capi")...)
 	return err
+}
+
+// look asks for the state of all that the library is built of. The go command sees that, and answers
+// from its cache of test results only while nothing of it has changed.
+func look(root string) error {
+	for _, part := range []string{"capi", "core", "include", "udf", "vertex", "wire", "go.mod"} {
+		err := filepath.WalkDir(filepath.Join(root, part), func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Compile compiles a program, named after its first C file, into the library's folder and gives its

@@ -30,7 +30,7 @@ typedef struct dcf_vertex_version {
 typedef struct dcf_record {
   uint8_t id[16];
   _Atomic(dcf_vertex_version*) current; /* NULL: the vertex was dropped */
-  _Atomic(dcf_id_list*) parents; /* NULL: none known */
+  _Atomic(dcf_id_list*) parents;        /* NULL: none known */
   void* name;
   uint32_t name_size;
   uint32_t index;
@@ -52,7 +52,7 @@ typedef struct dcf_pin {
  * afterwards whether it still is what he meant. */
 typedef struct dcf_epochs {
   _Atomic uint64_t current;
-  uint32_t home; /* how many pins are tried first: a power of two */
+  uint32_t home;             /* how many pins are tried first: a power of two */
   _Atomic uint32_t pressing; /* much waits for its readers: whoever unpins asks for a look at it */
   _Atomic int64_t overflow;  /* readers on pins beyond home */
   uint8_t reserved[40];
