@@ -492,7 +492,8 @@ typedef struct dcf_call_more {
 /* clang-format on */
 
 /* Runs calls and returns when all are done: one crossing into the library for `count` of them.
- * DCF_OK means that each was run; each call's own status says how it went. */
+ * DCF_OK means that each was run; each call's own status says how it went. Any other status says
+ * why the worker runs none; where it was closed meanwhile, calls that did not run have it too. */
 dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_error* error);
 
 /* Frees what a finished call holds: result_bytes, error_detail, and what was not moved out of
