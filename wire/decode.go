@@ -88,6 +88,7 @@ func (d *Decoder) readTargets(t *flatbuf.Call, inline []byte) ([]Target, error) 
 		}
 		target := Target{
 			ID:           readBytes16(entry.Id(&id)),
+			Birth:        entry.Birth(),
 			UDF:          entry.Udf(),
 			Once:         flags&targetOnce != 0,
 			HasArguments: flags&targetHasArguments != 0,
@@ -112,6 +113,7 @@ func (d *Decoder) decodeOperation(table []byte, root flatbuffers.UOffsetT) (err 
 	t.Init(table, root)
 	d.operation = Operation{
 		Op:        Op(t.Op()),
+		Birth:     t.Birth(),
 		ID:        readBytes16(t.Id(new(flatbuf.Bytes16))),
 		Name:      string(t.Name()),
 		Expected:  t.Expected(),

@@ -98,6 +98,7 @@ func (d *Decoder) readVertices(t *flatbuf.Reply) []VertexInfo {
 		t.Vertices(&entry, i)
 		d.vertices = append(d.vertices, VertexInfo{
 			ID:       readBytes16(entry.Id(&id)),
+			Birth:    entry.Birth(),
 			Name:     string(entry.Name()),
 			Owner:    entry.Owner(),
 			Version:  entry.Version(),

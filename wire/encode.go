@@ -100,7 +100,7 @@ func (e *Encoder) call(m *Call) (flatbuffers.UOffsetT, error) {
 		}
 		steps -= len(t.Path)
 		flatbuf.CreateTarget(b, low(t.ID), high(t.ID), v.offset, v.length, v.place, 0,
-			t.UDF, targetFlags(t), uint32(steps), uint32(len(t.Path)), 0)
+			t.UDF, targetFlags(t), uint32(steps), uint32(len(t.Path)), t.Birth)
 	}
 	targets := b.EndVector(len(m.Targets))
 	flatbuf.CallStart(b)
@@ -201,6 +201,7 @@ func (e *Encoder) operation(m *Operation) (flatbuffers.UOffsetT, error) {
 	flatbuf.OperationAddNodes(b, nodes)
 	flatbuf.OperationAddView(b, m.View)
 	flatbuf.OperationAddGroup(b, m.Group)
+	flatbuf.OperationAddBirth(b, m.Birth)
 	flatbuf.OperationAddInline(b, inline)
 	return flatbuf.OperationEnd(b), nil
 }

@@ -132,6 +132,7 @@ func (e *Encoder) vertices(infos []VertexInfo) (flatbuffers.UOffsetT, error) {
 		flatbuf.VertexInfoAddBytes(e.builder, v.Bytes)
 		flatbuf.VertexInfoAddChildren(e.builder, v.Children)
 		flatbuf.VertexInfoAddGroup(e.builder, v.Group)
+		flatbuf.VertexInfoAddBirth(e.builder, v.Birth)
 		e.refs = append(e.refs, flatbuf.VertexInfoEnd(e.builder))
 	}
 	return e.vector(e.refs), nil

@@ -18,7 +18,7 @@ import (
 const flagFixed uint32 = 1
 
 const (
-	fixedCallBytes  = 88
+	fixedCallBytes  = 96
 	fixedReplyBytes = 48
 	// maxFixedRan is the largest number of NodeRuns in a fixed reply.
 	maxFixedRan = 64
@@ -118,6 +118,7 @@ func appendFixedCall(dst []byte, h *SessionHeader, m *Call) ([]byte, error) {
 	b[55] = byte(targetFlags(t))
 	*(*[16]byte)(b[56:]) = t.ID
 	*(*[16]byte)(b[72:]) = u.Hash
+	binary.LittleEndian.PutUint64(b[88:], t.Birth)
 	b = putPath(b[fixedCallBytes:], t.Path)
 	b = b[copy(b, u.Name):]
 	b = b[copy(b, m.Arguments.Bytes):]
@@ -202,6 +203,7 @@ func (d *Decoder) decodeFixedCall(b []byte) error {
 	u, t := &d.udf[0], &d.target[0]
 	t.ID = [16]byte(b[56:])
 	u.Hash = [16]byte(b[72:])
+	t.Birth = binary.LittleEndian.Uint64(b[88:])
 	t.UDF = 0
 	t.Once = flags&targetOnce != 0
 	t.HasArguments = flags&targetHasArguments != 0

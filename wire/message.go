@@ -87,6 +87,7 @@ type UDFRef struct {
 // Target is one calculate that a Call asks for.
 type Target struct {
 	ID           vertex.ID
+	Birth        uint64 // which vertex of that id is meant; 0: whichever there is
 	UDF          uint32 // index into Call.UDFs
 	Once         bool
 	HasArguments bool
@@ -189,6 +190,7 @@ const (
 type Operation struct {
 	Op        Op
 	ID        vertex.ID
+	Birth     uint64 // which vertex of that id is meant; 0: whichever there is
 	Name      string
 	Expected  uint64
 	Direction uint32 // 1 children, 2 parents
@@ -207,6 +209,7 @@ type Operation struct {
 // VertexInfo describes a vertex.
 type VertexInfo struct {
 	ID       vertex.ID
+	Birth    uint64 // a number that no other vertex of that id has
 	Name     string
 	Owner    uint64
 	Version  uint64

@@ -64,14 +64,14 @@ func samples() []sample {
 	branch := hotCall()
 	branch.Flags, branch.Depth = CallTree|CallRetry, 3
 	branch.Targets = []Target{{
-		ID: sixteen(0x90), Once: true, HasArguments: true, Arguments: bytesValue("own"),
+		ID: sixteen(0x90), Birth: 0xb17, Once: true, HasArguments: true, Arguments: bytesValue("own"),
 		Path: []uint32{1, 2, 3},
 	}}
 	fan := hotCall()
 	fan.UDFs = append(fan.UDFs, UDFRef{Name: "grün", Hash: sixteen(0x30)})
 	fan.Targets = []Target{
 		{ID: sixteen(1), Path: []uint32{0}},
-		{ID: sixteen(2), UDF: 1, Once: true, HasArguments: true, Arguments: bytesValue("b")},
+		{ID: sixteen(2), Birth: 0xb18, UDF: 1, Once: true, HasArguments: true, Arguments: bytesValue("b")},
 		{ID: sixteen(3), UDF: 1, HasArguments: true, Path: []uint32{7, 8}},
 	}
 	parts := hotReply()
@@ -97,7 +97,7 @@ func samples() []sample {
 		HasValue: true, Value: bytesValue("value"), Version: 5,
 		IDs: []vertex.ID{sixteen(1), sixteen(2)},
 		Vertices: []VertexInfo{
-			{ID: sixteen(1), Name: "flights", Owner: 1, Version: 2, Rows: -1, Children: 12, Group: true},
+			{ID: sixteen(1), Name: "flights", Owner: 1, Version: 2, Rows: -1, Children: 12, Group: true, Birth: 0xb19},
 			{ID: sixteen(2), Owner: 1, Version: 2, Rows: 100, Bytes: 800},
 		},
 		Nodes:    nodes,
@@ -111,6 +111,7 @@ func samples() []sample {
 		Op: OpCreate, ID: sixteen(5), Name: "flights", Expected: 4, Direction: 2, Replace: true,
 		HasValue: true, Value: bytesValue("value"), IDs: []vertex.ID{sixteen(6)},
 		Identity: Identity{8, 9}, Sequence: 10, Floor: 3, Nodes: nodes, View: 11, Group: true,
+		Birth: 0xb20,
 	}
 	hello := &Hello{
 		MinVersion: 0x0100, MaxVersion: 0x0102, Features: 5, Identity: Identity{7, 8},

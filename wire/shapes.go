@@ -87,6 +87,7 @@ var vertexShape = shape{"VertexInfo", []slot{
 	{name: "bytes", size: 8},
 	{name: "children", size: 8},
 	{name: "group", size: 1},
+	{name: "birth", size: 8},
 }}
 
 var statShape = shape{"Stat", []slot{
@@ -135,4 +136,5 @@ var operationShape = shape{"Operation", []slot{
 	{name: "view", size: 8},
 	{name: "group", size: 1},
 	inlineSlot,
+	{name: "birth", size: 8},
 }}

@@ -117,9 +117,16 @@ func (rcv *FixedCall) UdfHash(obj *Bytes16) *Bytes16 {
 	obj.Init(rcv._tab.Bytes, rcv._tab.Pos+72)
 	return obj
 }
+func (rcv *FixedCall) Birth() uint64 {
+	return rcv._tab.GetUint64(rcv._tab.Pos + flatbuffers.UOffsetT(88))
+}
+func (rcv *FixedCall) MutateBirth(n uint64) bool {
+	return rcv._tab.MutateUint64(rcv._tab.Pos+flatbuffers.UOffsetT(88), n)
+}
 
-func CreateFixedCall(builder *flatbuffers.Builder, rootNode uint64, sequence uint64, floor uint64, spawnBudget uint64, rootIncarnation uint32, flags uint32, depth uint32, argumentsLength uint32, targetArgumentsLength uint32, pathLength uint16, nameLength byte, targetFlags byte, target_first uint64, target_second uint64, udf_hash_first uint64, udf_hash_second uint64) flatbuffers.UOffsetT {
-	builder.Prep(8, 88)
+func CreateFixedCall(builder *flatbuffers.Builder, rootNode uint64, sequence uint64, floor uint64, spawnBudget uint64, rootIncarnation uint32, flags uint32, depth uint32, argumentsLength uint32, targetArgumentsLength uint32, pathLength uint16, nameLength byte, targetFlags byte, target_first uint64, target_second uint64, udf_hash_first uint64, udf_hash_second uint64, birth uint64) flatbuffers.UOffsetT {
+	builder.Prep(8, 96)
+	builder.PrependUint64(birth)
 	builder.Prep(8, 16)
 	builder.PrependUint64(udf_hash_second)
 	builder.PrependUint64(udf_hash_first)

@@ -269,8 +269,20 @@ func (rcv *Operation) MutateInline(j int, n byte) bool {
 	return false
 }
 
+func (rcv *Operation) Birth() uint64 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(36))
+	if o != 0 {
+		return rcv._tab.GetUint64(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *Operation) MutateBirth(n uint64) bool {
+	return rcv._tab.MutateUint64Slot(36, n)
+}
+
 func OperationStart(builder *flatbuffers.Builder) {
-	builder.StartObject(16)
+	builder.StartObject(17)
 }
 func OperationAddOp(builder *flatbuffers.Builder, op uint16) {
 	builder.PrependUint16Slot(0, op, 0)
@@ -328,6 +340,9 @@ func OperationAddInline(builder *flatbuffers.Builder, inline flatbuffers.UOffset
 }
 func OperationStartInlineVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(1, numElems, 1)
+}
+func OperationAddBirth(builder *flatbuffers.Builder, birth uint64) {
+	builder.PrependUint64Slot(16, birth, 0)
 }
 func OperationEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()

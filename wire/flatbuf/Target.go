@@ -61,16 +61,16 @@ func (rcv *Target) MutatePathLength(n uint32) bool {
 	return rcv._tab.MutateUint32(rcv._tab.Pos+flatbuffers.UOffsetT(52), n)
 }
 
-func (rcv *Target) Reserved() uint64 {
+func (rcv *Target) Birth() uint64 {
 	return rcv._tab.GetUint64(rcv._tab.Pos + flatbuffers.UOffsetT(56))
 }
-func (rcv *Target) MutateReserved(n uint64) bool {
+func (rcv *Target) MutateBirth(n uint64) bool {
 	return rcv._tab.MutateUint64(rcv._tab.Pos+flatbuffers.UOffsetT(56), n)
 }
 
-func CreateTarget(builder *flatbuffers.Builder, id_first uint64, id_second uint64, arguments_offset uint64, arguments_length uint64, arguments_place uint32, arguments_reserved uint32, udf uint32, flags uint32, pathStart uint32, pathLength uint32, reserved uint64) flatbuffers.UOffsetT {
+func CreateTarget(builder *flatbuffers.Builder, id_first uint64, id_second uint64, arguments_offset uint64, arguments_length uint64, arguments_place uint32, arguments_reserved uint32, udf uint32, flags uint32, pathStart uint32, pathLength uint32, birth uint64) flatbuffers.UOffsetT {
 	builder.Prep(8, 64)
-	builder.PrependUint64(reserved)
+	builder.PrependUint64(birth)
 	builder.PrependUint32(pathLength)
 	builder.PrependUint32(pathStart)
 	builder.PrependUint32(flags)

@@ -134,8 +134,20 @@ func (rcv *VertexInfo) MutateGroup(n bool) bool {
 	return rcv._tab.MutateBoolSlot(18, n)
 }
 
+func (rcv *VertexInfo) Birth() uint64 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(20))
+	if o != 0 {
+		return rcv._tab.GetUint64(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *VertexInfo) MutateBirth(n uint64) bool {
+	return rcv._tab.MutateUint64Slot(20, n)
+}
+
 func VertexInfoStart(builder *flatbuffers.Builder) {
-	builder.StartObject(8)
+	builder.StartObject(9)
 }
 func VertexInfoAddId(builder *flatbuffers.Builder, id flatbuffers.UOffsetT) {
 	builder.PrependStructSlot(0, flatbuffers.UOffsetT(id), 0)
@@ -160,6 +172,9 @@ func VertexInfoAddChildren(builder *flatbuffers.Builder, children uint64) {
 }
 func VertexInfoAddGroup(builder *flatbuffers.Builder, group bool) {
 	builder.PrependBoolSlot(7, group, false)
+}
+func VertexInfoAddBirth(builder *flatbuffers.Builder, birth uint64) {
+	builder.PrependUint64Slot(8, birth, 0)
 }
 func VertexInfoEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
