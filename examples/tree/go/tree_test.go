@@ -16,6 +16,9 @@ import (
 	"dcf/core"
 )
 
+// raceDetector says that the test runs under it.
+var raceDetector bool
+
 func TestMain(m *testing.M) {
 	// The profiler's table fills page by page, with each new stack that it samples: that is memory
 	// of the test, not of dcf.
@@ -59,7 +62,8 @@ func TestAnswers(t *testing.T) {
 // Fresh trees, over and over: the answers stay and the memory does not grow. The first trees are
 // built by many threads at once, more than a later moment needs: what a process has once for each
 // thread or for each call under way (a stack, a heap of malloc's, a page of a pool) is there when
-// memory is looked at first, and what comes after that is a leak.
+// memory is looked at first, and what comes after that is a leak. It counts from the least that was
+// seen: memory that the first trees left free for a while is no credit.
 func TestManyTrees(t *testing.T) {
 	eachWay(t, func(t *testing.T, first, second *core.Worker) {
 		rounds := 10_000
@@ -70,13 +74,17 @@ func TestManyTrees(t *testing.T) {
 		require.NoError(t, byThreads(threads, func(thread int) error {
 			return trees(first, second, fmt.Sprint(thread, "."), settled/threads)
 		}))
-		before, grown := resident(t), 0
+		least, grown := resident(t), 0
 		for done := settled; done < rounds; done += step {
 			require.NoError(t, trees(first, second, "", min(step, rounds-done)))
-			grown = resident(t) - before
-			t.Logf("resident after %d trees: %+d KiB", min(done+step, rounds), grown>>10)
+			now := resident(t)
+			least = min(least, now)
+			grown = now - least
+			t.Logf("after %d trees %d KiB are resident", min(done+step, rounds), now>>10)
 		}
-		require.LessOrEqual(t, grown, 1<<20, "resident memory grew")
+		if !raceDetector {
+			require.LessOrEqual(t, grown, 1<<20, "resident memory grew")
+		}
 	})
 }
 
