@@ -29,6 +29,12 @@ static int resolve_function(CallFrame* frame, WorkerObject* worker, PyObject* fu
 
 /* ---- What it is called on ------------------------------------------------------------------ */
 
+/* Nearly every vertex is of the one class, which costs a comparison instead of a search. */
+static bool is_vertex(PyObject* target) {
+  return (PyObject*)Py_TYPE(target) == module_state.make_vertex ||
+         PyObject_TypeCheck(target, module_state.vertex_type);
+}
+
 static int vertex_handle(PyObject* target, dcf_vertex* out) {
   VertexObject* vertex = (VertexObject*)target;
   if (vertex->handle.handle == 0) {
@@ -44,7 +50,7 @@ static int vertex_handle(PyObject* target, dcf_vertex* out) {
 static int resolve_list(CallFrame* frame, PyObject* list, Py_ssize_t count) {
   bool handles = true;
   for (Py_ssize_t i = 0; handles && i < count; i++) {
-    handles = PyObject_TypeCheck(PyList_GetItem(list, i), module_state.vertex_type);
+    handles = is_vertex(PyList_GetItem(list, i));
   }
   const size_t each = handles ? sizeof *frame->targets : sizeof *frame->ids;
   void* memory = malloc(((size_t)count + 1) * each);
@@ -70,7 +76,7 @@ static int resolve_list(CallFrame* frame, PyObject* list, Py_ssize_t count) {
 }
 
 static int resolve_target(CallFrame* frame, WorkerObject* worker, PyObject* target) {
-  if (PyObject_TypeCheck(target, module_state.vertex_type)) {
+  if (is_vertex(target)) {
     Py_INCREF(target);
     frame->target = target;
     frame->call.targets = &frame->one_target;
@@ -148,7 +154,8 @@ static int set_flag(CallFrame* frame, PyObject* value, uint32_t flag) {
 
 static int resolve_keyword(CallFrame* frame, PyObject* name, PyObject* value,
                            PyObject** arguments) {
-  if (PyUnicode_CompareWithASCIIString(name, "arguments") == 0) {
+  if (name == module_state.arguments_name ||
+      PyUnicode_CompareWithASCIIString(name, "arguments") == 0) {
     *arguments = value;
     return 0;
   }

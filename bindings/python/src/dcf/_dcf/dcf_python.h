@@ -37,6 +37,7 @@ typedef struct {
   PyTypeObject* vertex_id_type;
   PyTypeObject* vertex_type;
   PyTypeObject* worker_type;
+  PyObject* arguments_name; /* the keyword, interned as the ones that callers pass are */
   /* Hooks of the Python half, set by _dcf.bind. */
   PyObject* make_error;       /* (status, os_error, node, vertex, message, detail) -> exception */
   PyObject* forked_error;     /* the class ForkedProcessError */

@@ -86,6 +86,8 @@ static int module_exec(PyObject* module) {
     return -1;
   }
   if (check_library() < 0 || interpreter_open() < 0) return -1;
+  module_state.arguments_name = PyUnicode_InternFromString("arguments");
+  if (module_state.arguments_name == NULL) return -1;
   int (*const types[])(PyObject*) = {
       add_batch_type,  add_column_type,  add_stream_type,   add_vertex_id_type, add_vertex_type,
       add_worker_type, add_pending_type, add_function_type, add_context_types,
