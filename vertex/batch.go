@@ -3,7 +3,6 @@
 package vertex
 
 import (
-	"sync/atomic"
 	"unsafe"
 
 	"dcf/core/status"
@@ -38,10 +37,6 @@ func (b *Batch) Columns() int { return int(b.c.Columns) }
 // Bytes gives the size of all buffers, as counted against memory limits. A slice counts all the
 // memory that it keeps alive.
 func (b *Batch) Bytes() int64 { return b.c.Bytes }
-
-// Charge adds Bytes to account, which lies outside the Go heap, and subtracts them again when the
-// batch is freed, on whatever thread that happens. Only the first call has an effect.
-func (b *Batch) Charge(account *atomic.Int64) { b.c.Charge(account) }
 
 // Schema gives the batch's type.
 func (b *Batch) Schema() *Schema { return schemas.slots.get(b.c.Schema.Slot) }

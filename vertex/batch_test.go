@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -283,23 +282,6 @@ func TestRecordsAreCachedUntilTheirViewsAreCleared(t *testing.T) {
 	require.Equal(t, number, (*cdata.Slot)(views.Get(recordKey)).Number)
 	views.Clear()
 	b.Release()
-	arena.Free(block)
-}
-
-func TestMemoryIsCharged(t *testing.T) {
-	block := arena.Alloc(64)
-	clear(block)
-	account := (*atomic.Int64)(unsafe.Pointer(&block[0]))
-	b := Int64Batch("a", 1, 2)
-	b.Charge(account)
-	b.Charge(account)
-	require.EqualValues(t, 16, account.Load())
-	s := newStructs()
-	require.NoError(t, b.Export(unsafe.Pointer(s.schema), unsafe.Pointer(s.array)))
-	b.Release()
-	require.EqualValues(t, 16, account.Load())
-	s.free()
-	require.Zero(t, account.Load())
 	arena.Free(block)
 }
 

@@ -176,9 +176,6 @@ dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_parent
 }
 
 void dcf_batch_free(dcf_batch* batch) {
-  int64_t* account = atomic_load_explicit(&batch->account, memory_order_acquire);
-  if (account)
-    atomic_fetch_sub_explicit((_Atomic int64_t*)account, batch->bytes, memory_order_relaxed);
   if (batch->source.release) batch->source.release(&batch->source);
   if (batch->body) dcf_body_release(batch->body);
   for (int64_t i = 0; i < batch->n_parents; i++)

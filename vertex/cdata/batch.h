@@ -46,7 +46,6 @@ typedef struct dcf_batch {
   dcf_body* body;             /* holds a reference, or NULL */
   struct dcf_batch** parents; /* hold references */
   int64_t n_parents;
-  _Atomic(int64_t*) account; /* is given `bytes` back when the batch is freed; NULL: none */
 } dcf_batch;
 
 /* What empty buffers point to: 64 bytes of zeros. */

@@ -95,7 +95,6 @@ type Batch struct {
 	Body       *Body
 	Parents    **Batch
 	NumParents int64
-	account    atomic.Pointer[atomic.Int64]
 }
 
 // The Go structs have the size of the C ones, or this does not compile.
@@ -197,14 +196,6 @@ func (b *Batch) Retain() { b.refs.Add(1) }
 func (b *Batch) Release() {
 	if b.refs.Add(-1) == 0 {
 		C.dcf_batch_free((*C.dcf_batch)(unsafe.Pointer(b)))
-	}
-}
-
-// Charge adds the batch's bytes to account, which lies outside the Go heap, until the batch is
-// freed. Only the first call counts.
-func (b *Batch) Charge(account *atomic.Int64) {
-	if b.account.CompareAndSwap(nil, account) {
-		account.Add(b.Bytes)
 	}
 }
 

@@ -114,15 +114,13 @@ static void owners(void) {
   parent->source.release = count_release;
   dcf_batch* part = make_batch(schema, parent);
   dcf_schema_release(schema);
-  _Atomic int64_t account = 1000;
-  part->account = (int64_t*)&account;
   dcf_batch_release(parent);
   CHECK(released == 0);
   /* What is lent out has a release that changes nothing. */
   part->nodes[0].release(&part->nodes[0]);
   CHECK(part->nodes[0].release && sum(&part->nodes[0]) == 9);
   dcf_batch_release(part);
-  CHECK(released == 1 && account == 872);
+  CHECK(released == 1);
 }
 
 static dcf_views shared;
