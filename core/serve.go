@@ -14,13 +14,24 @@ import (
 	"dcf/wire"
 )
 
-// Serve is called by rpc with each request of another worker, on the goroutine that read it. Short
-// work is done at once; what may take long or has to wait gets a goroutine of its own.
-func (w *Worker) Serve(req *rpc.Request) {
+// Serve is called by rpc with requests of other workers, on the goroutine that read them. Short work
+// is done at once; what may take long or has to wait gets a goroutine of its own.
+func (w *Worker) Serve(requests []*rpc.Request) {
 	if w.closing.Load() {
-		refuse(req, status.Errorf(status.Unavailable, "node %d is closing", w.self.Node))
+		for _, req := range requests {
+			refuse(req, status.Errorf(status.Unavailable, "node %d is closing", w.self.Node))
+		}
 		return
 	}
+	if w.serveWave(requests) {
+		return
+	}
+	for _, req := range requests {
+		w.serve(req)
+	}
+}
+
+func (w *Worker) serve(req *rpc.Request) {
 	switch {
 	case req.Call != nil:
 		w.serveCall(req)
@@ -58,34 +69,29 @@ func (w *Worker) aside(req *rpc.Request, inTree bool, f func()) bool {
 	return true
 }
 
-// served is one call of another worker.
+// served is one call of another worker that runs as a task.
 type served struct {
 	worker *Worker
 	req    *rpc.Request
+	task   *exec.Task
 	timed  bool
 	reply  wire.Reply
 	parts  [4]wire.Part
 	runs   [4]wire.NodeRuns
-	mu     sync.Mutex
-	task   *exec.Task // cancelled and set to nil under mu
 }
 
-// cancel is called when the caller gives up; the task may have ended already.
-func (s *served) cancel() {
-	s.mu.Lock()
-	if s.task != nil {
-		s.task.Cancel()
-	}
-	s.mu.Unlock()
-}
+var servedPool = sync.Pool{New: func() any { return new(served) }}
 
-// end frees the task.
+var _ rpc.Canceller = (*served)(nil)
+
+// Cancel is called while the request is not answered, when its caller gives it up.
+func (s *served) Cancel() { s.task.Cancel() }
+
+// end frees the task. The request was answered.
 func (s *served) end() {
-	s.mu.Lock()
-	t := s.task
-	s.task = nil
-	s.mu.Unlock()
-	s.worker.endTask(t)
+	s.worker.endTask(s.task)
+	s.task, s.req = nil, nil
+	servedPool.Put(s)
 }
 
 // serveCall runs a call frame: at once if its functions are known to be short, else aside.
@@ -96,17 +102,15 @@ func (w *Worker) serveCall(req *rpc.Request) {
 			MaxFrameDepth))
 		return
 	}
-	s := &served{worker: w, req: req, timed: c.Flags&wire.CallTimed != 0}
-	short, missing := w.taskOf(s, c)
+	s := w.newServed(req)
+	short, missing := s.addTargets(c)
 	if missing != 0 {
-		s.end()
 		req.Reply(&wire.Reply{Missing: missing})
+		s.end()
 		return
 	}
-	if c.Floor > 0 {
-		w.raise(c.Root, c.Floor)
-	}
-	req.OnCancel(s.cancel)
+	w.raise(c)
+	req.OnCancel(s)
 	if short {
 		started := clock.Now()
 		if s.task.RunHere() {
@@ -115,24 +119,37 @@ func (w *Worker) serveCall(req *rpc.Request) {
 			return
 		}
 	}
-	if !w.aside(req, c.Depth > 1, s.finish) {
+	s.aside()
+}
+
+// aside runs the rest of the task on a goroutine of its own.
+func (s *served) aside() {
+	if !s.worker.aside(s.req, s.task.Depth > 1, s.finish) {
 		s.end()
 	}
 }
 
-// taskOf makes the task of a call frame. It says whether all its functions are known to be short,
-// and which one, counted from 1, is not here.
-func (w *Worker) taskOf(s *served, c *wire.Call) (short bool, missing uint32) {
+// newServed makes the task of a call frame, without anything to calculate yet.
+func (w *Worker) newServed(req *rpc.Request) *served {
+	c := req.Call
+	s := servedPool.Get().(*served)
 	t := exec.NewTask(w.engine)
-	s.task = t
+	s.worker, s.req, s.task, s.timed = w, req, t, c.Flags&wire.CallTimed != 0
 	t.Phase = w.tasks.begin()
 	t.Foreign, t.Resent = true, c.Flags&wire.CallRetry != 0
 	t.Origin = exec.Origin{Node: c.Root.Node, Incarnation: c.Root.Incarnation, Sequence: c.Sequence,
 		Floor: c.Floor}
 	t.ReadOnly = c.Flags&wire.CallReadOnly != 0
 	t.Depth, t.Budget, t.Arguments = c.Depth, c.SpawnBudget, c.Arguments
-	t.Deadline, t.TraceID = w.deadlineOf(s.req), s.req.Header.TraceID
-	known := w.functions.Load()
+	t.Deadline, t.TraceID = w.deadlineOf(req), req.Header.TraceID
+	return s
+}
+
+// addTargets gives the task what the frame asks for. It says whether all its functions are known to
+// be short, and which one, counted from 1, is not here.
+func (s *served) addTargets(c *wire.Call) (short bool, missing uint32) {
+	t := s.task
+	known := s.worker.functions.Load()
 	t.Called = known.byHash[exec.Hash(c.UDFs[0].Hash)]
 	short = true
 	for i := range c.Targets {
@@ -182,8 +199,8 @@ func (s *served) finish() {
 	w.counts.served.Add(1)
 	w.counts.calculates.Add(int64(t.Calculates))
 	reply := &s.reply
-	*reply = wire.Reply{Error: t.Err, Effects: uint16(t.Effects), Version: t.Version,
-		SpawnsLeft: t.Budget, BytesMoved: t.Moved, Parts: s.parts[:0]}
+	reply.Error, reply.Effects, reply.Version, reply.ServedNs = t.Err, uint16(t.Effects), t.Version, 0
+	reply.SpawnsLeft, reply.BytesMoved, reply.Parts = t.Budget, t.Moved, s.parts[:0]
 	if reply.Error != nil && reply.Error.Node == 0 {
 		reply.Error.Node = w.self.Node
 	}
@@ -205,12 +222,20 @@ func (s *served) finish() {
 	s.end()
 }
 
-// raise forgets what a caller has finished.
-func (w *Worker) raise(caller wire.Identity, floor uint64) {
-	if w.floors.raise(caller, floor) {
-		w.engine.Finished(caller, floor)
+// raise forgets what the caller of a frame has finished: at once before an update, which may need
+// the room, and now and then else.
+func (w *Worker) raise(c *wire.Call) {
+	lag := uint64(floorLag)
+	if c.Flags&wire.CallReadOnly == 0 {
+		lag = 0
+	}
+	if c.Floor > lag && w.floors.raise(c.Root, c.Floor, c.Floor-lag) {
+		w.engine.Finished(c.Root, c.Floor)
 	}
 }
+
+// floorLag is how far what is remembered of a caller that only reads may be behind it.
+const floorLag = 1024
 
 // serveDirectory answers what the directory is asked.
 func (w *Worker) serveDirectory(req *rpc.Request) {

@@ -116,11 +116,11 @@ type floors struct {
 	seen map[wire.Identity]uint64 // under mu
 }
 
-// raise says whether the floor is news.
-func (f *floors) raise(caller wire.Identity, floor uint64) bool {
+// raise takes in a floor, and says whether it is news: what was known is below news.
+func (f *floors) raise(caller wire.Identity, floor, news uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.seen[caller] >= floor {
+	if f.seen[caller] >= news {
 		return false
 	}
 	if f.seen == nil {

@@ -65,7 +65,7 @@ func TestPeerVanishes(t *testing.T) {
 				for range 16 {
 					r := <-h.requests
 					held = append(held, r)
-					r.OnCancel(func() { cancelled <- true })
+					r.OnCancel(cancelFunc(func() { cancelled <- true }))
 				}
 				cut()
 				for range 16 {

@@ -13,6 +13,8 @@ const (
 	MaxHandshakes = 256
 	// MaxPeers is how many peers a node remembers; those without a session are forgotten first.
 	MaxPeers = 65536
+	// MaxTogether is how many requests are served in one go.
+	MaxTogether = 16
 	// MaxOverruns is how many requests may hold the goroutine that read them for too long, at a
 	// time; beyond it their connections wait for them.
 	MaxOverruns = 256

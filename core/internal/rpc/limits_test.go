@@ -54,7 +54,7 @@ func TestDeadline(t *testing.T) {
 			require.Positive(t, r.Deadline)
 			require.LessOrEqual(t, r.Deadline, clock.After(wait))
 			cancelled := make(chan bool)
-			go r.OnCancel(func() { close(cancelled) })
+			go r.OnCancel(cancelFunc(func() { close(cancelled) }))
 			<-cancelled
 			r.Reply(&wire.Reply{}) // comes too late, and harms nobody
 		}
@@ -156,7 +156,7 @@ func TestOverrun(t *testing.T) {
 		cancelled := make(chan bool, 1)
 		server, address := listening(t, scheme, newHandler(func(r *Request) {
 			if r.Operation.Expected == 13 {
-				r.OnCancel(func() { cancelled <- true })
+				r.OnCancel(cancelFunc(func() { cancelled <- true }))
 				<-latch
 			}
 			echo(r)
@@ -254,7 +254,7 @@ func TestWaitUntil(t *testing.T) {
 		go func() { ended <- pending.WaitUntil(&reply, &flag) }()
 		r := <-h.requests
 		cancelled := make(chan bool)
-		r.OnCancel(func() { close(cancelled) })
+		r.OnCancel(cancelFunc(func() { close(cancelled) }))
 		flag.Store(1)
 		err := <-ended
 		requireCode(t, err, status.Cancelled)

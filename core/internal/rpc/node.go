@@ -16,10 +16,14 @@ import (
 // Handler is what a node does with what its peers send. Its methods are called by goroutines of
 // rpc, several at a time, and never with locks held.
 type Handler interface {
-	// Serve takes a request. It runs on the goroutine that read the frame and must not block; it
-	// has req.Reply called exactly once, by itself or later. While it runs longer than Overrun
-	// another goroutine reads the connection.
-	Serve(req *Request)
+	// Serve takes a request, or several that came together and of which Together was true. It runs
+	// on the goroutine that read the frames and must not block; it has each one's Reply called
+	// exactly once, by itself or later. The slice is rpc's again when it returns. While it runs
+	// longer than Overrun another goroutine reads the connection.
+	Serve(requests []*Request)
+	// Together says whether next, which came after first, may wait for first and be served in one
+	// go with it.
+	Together(first, next *Request) bool
 	// Notify takes an operation that wants no answer, valid until Notify returns. It must not
 	// block. Batches that it takes out, setting their fields to nil, are its own.
 	Notify(from wire.Identity, op *wire.Operation)

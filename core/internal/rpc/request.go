@@ -24,14 +24,18 @@ type Request struct {
 	reply wire.Frame // while it is sent
 	// inline says that Serve runs and that its goroutine will flush what is sent until then.
 	inline atomic.Bool
-	holds  atomic.Int32 // by Serve, until Reply, and by the watch while it looks
+	holds  atomic.Int32 // by Serve, and until Reply
 
 	// Under link.server.mu.
 	entered   bool // in the table of open requests
 	answered  bool
 	cancelled bool
-	cancel    func()
+	canceller Canceller
 }
+
+// Canceller is told that nobody wants the answer to a request any more. It must not block, nor call
+// back into rpc.
+type Canceller interface{ Cancel() }
 
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
@@ -54,37 +58,29 @@ func (r *Request) Reply(reply *wire.Reply) {
 	r.drop()
 }
 
-// OnCancel has cancel called, once, when the peer gives the request up or its session ends; at once
-// if that was before. Reply ends this; a call may still be under way then.
-func (r *Request) OnCancel(cancel func()) {
-	if r.link.server.onCancel(r, cancel) {
-		cancel()
-	}
-}
+// OnCancel has c told, once, when the peer gives the request up or its session ends; at once if that
+// was before. After Reply it is told no more.
+func (r *Request) OnCancel(c Canceller) { r.link.server.onCancel(r, c) }
 
 // Detach says that the work goes on elsewhere: the reply is not held back until Serve returns.
 func (r *Request) Detach() { r.inline.Store(false) }
 
-// hold keeps the request from being reused, unless it is free for reuse already.
-func (r *Request) hold() bool {
-	for {
-		holds := r.holds.Load()
-		if holds == 0 {
-			return false
-		}
-		if r.holds.CompareAndSwap(holds, holds+1) {
-			return true
-		}
+// drop gives up one hold: the memory is reused once Serve returned and Reply was called.
+func (r *Request) drop() {
+	if r.holds.Add(-1) == 0 {
+		r.recycle()
 	}
 }
 
-// drop gives up one hold: the memory is reused once Serve returned and Reply was called.
-func (r *Request) drop() {
-	if r.holds.Add(-1) > 0 {
-		return
-	}
+// forget drops a request that is never served: its session is over.
+func (r *Request) forget() {
+	r.link.server.leave(r)
+	r.recycle()
+}
+
+func (r *Request) recycle() {
 	r.in.Clear()
-	r.Call, r.Operation, r.link, r.cancel = nil, nil, nil, nil
+	r.Call, r.Operation, r.link, r.canceller = nil, nil, nil, nil
 	r.entered, r.answered, r.cancelled = false, false, false
 	requests.Put(r)
 }

@@ -16,10 +16,13 @@ type server struct {
 	// turn says whose the receiving half is. It counts requests in its upper bits and is odd
 	// while Serve runs. Whoever changes an odd turn first, the goroutine that returns from Serve
 	// or the watch, decides who reads on.
-	turn    atomic.Uint64
-	current atomic.Pointer[Request] // in Serve
-	seen    uint64                  // by the watch: turn when it looked last
-	now     int64                   // when the frames that are here came; 0: not known. The reader's
+	turn atomic.Uint64
+	seen uint64 // by the watch: turn when it looked last
+
+	// Whose the turn is:
+	current []*Request // in Serve
+	held    *Request   // was read, and is to be served next
+	now     int64      // when the frames that are here came; 0: not known
 
 	mu       sync.Mutex
 	requests map[uint64]*Request // that were not answered when Serve returned, or can be cancelled
@@ -38,7 +41,18 @@ func (l *link) serve() {
 		slice, idleAfter = 0, 0 // heartbeats are no reason to hold a thread
 	}
 	idle := transport.Slice
+	var batch [MaxTogether]*Request
 	for {
+		if r := l.server.held; r != nil {
+			l.server.held = nil
+			mine, err := l.serveFrom(r, batch[:0])
+			if !l.goesOn(mine, err) {
+				return
+			}
+		}
+		if l.server.held != nil {
+			continue
+		}
 		if !l.conn.Ready() {
 			l.server.now = 0
 			if err := l.settle(); err != nil {
@@ -50,13 +64,7 @@ func (l *link) serve() {
 		switch {
 		case err == nil:
 			idle = 0
-			mine, err := l.handle(header)
-			if err != nil {
-				l.stop(err)
-				return
-			}
-			if !mine {
-				n.watch.overrun.Add(-1)
+			if !l.goesOn(l.handle(header)) {
 				return
 			}
 		case !errors.Is(err, transport.ErrAgain):
@@ -73,6 +81,18 @@ func (l *link) serve() {
 			idle = 0
 		}
 	}
+}
+
+// goesOn says whether this goroutine still is the one to read the link, and ends what it is to end.
+func (l *link) goesOn(mine bool, err error) bool {
+	if err != nil {
+		l.stop(err)
+		return false
+	}
+	if !mine {
+		l.session.node.watch.overrun.Add(-1)
+	}
+	return mine
 }
 
 // settle sends what was answered, and waits while the peer does not take its answers.
@@ -95,13 +115,20 @@ func (l *link) stop(err error) {
 	l.session.fail(err)
 	<-l.session.gone // the connection was aborted
 	l.drain()
+	if r := l.server.held; r != nil {
+		l.server.held = nil
+		r.forget()
+	}
 }
 
 // handle serves one frame, and says whether this goroutine still is the one to read the link.
 func (l *link) handle(h wire.SessionHeader) (mine bool, err error) {
 	switch h.Kind {
-	case wire.KindCall, wire.KindOperation, wire.KindNotify:
-		return l.request(h)
+	case wire.KindCall, wire.KindOperation:
+		l.server.held, err = l.request(h)
+		return true, err
+	case wire.KindNotify:
+		return l.notice(h)
 	case wire.KindCancel:
 		l.conn.Skip()
 		l.server.cancel(h.CallID)
@@ -111,13 +138,29 @@ func (l *link) handle(h wire.SessionHeader) (mine bool, err error) {
 	}
 }
 
-// request serves a request or a notice.
-func (l *link) request(h wire.SessionHeader) (mine bool, err error) {
-	r := requests.Get().(*Request)
-	r.holds.Add(1)
-	if err := l.conn.Take(&r.in); err != nil {
+// request takes a request in. nil: it is refused already.
+func (l *link) request(h wire.SessionHeader) (*Request, error) {
+	r, err := l.takeIn(h)
+	if err != nil {
+		return nil, err
+	}
+	r.holds.Store(2)
+	r.inline.Store(true)
+	if l.server.open.Add(1) > MaxOutstanding {
+		r.Reply(&wire.Reply{Error: status.Errorf(status.Exhausted,
+			"more than %d requests are under way (MaxOutstanding)", MaxOutstanding)})
 		r.drop()
-		return true, err
+		return nil, nil
+	}
+	return r, nil
+}
+
+// takeIn takes a request or a notice off the connection.
+func (l *link) takeIn(h wire.SessionHeader) (*Request, error) {
+	r := requests.Get().(*Request)
+	if err := l.conn.Take(&r.in); err != nil {
+		r.recycle()
+		return nil, err
 	}
 	r.link, r.From, r.Header = l, l.session.hello.Identity, h
 	r.ReceivedBytes, r.Deadline = int(r.in.Bytes), 0
@@ -133,48 +176,84 @@ func (l *link) request(h wire.SessionHeader) (mine bool, err error) {
 	case *wire.Operation:
 		r.Operation = m
 	}
-	turn := l.server.turn.Load() + 1
-	if h.Kind == wire.KindNotify {
-		l.server.turn.Store(turn)
-		l.session.node.cfg.Handler.Notify(r.From, r.Operation)
-		mine = l.server.turn.CompareAndSwap(turn, turn+1)
-		r.drop()
-		return mine, nil
+	return r, nil
+}
+
+// notice hands a notice over.
+func (l *link) notice(h wire.SessionHeader) (mine bool, err error) {
+	r, err := l.takeIn(h)
+	if err != nil {
+		return true, err
 	}
-	r.holds.Add(1)
-	if l.server.open.Add(1) > MaxOutstanding {
-		r.inline.Store(true)
-		r.Reply(&wire.Reply{Error: status.Errorf(status.Exhausted,
-			"more than %d requests are under way (MaxOutstanding)", MaxOutstanding)})
-		r.drop()
-		return true, nil
-	}
-	r.inline.Store(true)
-	l.server.current.Store(r)
-	l.server.turn.Store(turn)
-	l.session.node.cfg.Handler.Serve(r)
-	mine = l.server.turn.CompareAndSwap(turn, turn+1)
-	if mine {
-		l.server.current.Store(nil)
-	}
-	r.inline.Store(false)
-	if r.holds.Load() > 1 {
-		l.server.enter(r)
-	}
-	r.drop()
+	turn := l.begin(nil)
+	l.session.node.cfg.Handler.Notify(r.From, r.Operation)
+	mine = l.end(turn)
+	r.recycle()
 	return mine, nil
+}
+
+// serveFrom serves a request, and with it those behind it that are here and may be served in one go.
+func (l *link) serveFrom(first *Request, batch []*Request) (mine bool, err error) {
+	handler := l.session.node.cfg.Handler
+	batch = append(batch, first)
+	for len(batch) < MaxTogether && l.conn.Ready() {
+		h, err := l.conn.Next(0)
+		if err != nil || h.Kind != wire.KindCall && h.Kind != wire.KindOperation {
+			break // whoever reads on deals with it
+		}
+		next, err := l.request(h)
+		if err != nil {
+			break // the connection is gone, and whoever reads on will see
+		}
+		if next == nil {
+			continue
+		}
+		if !handler.Together(first, next) {
+			l.server.held = next
+			break
+		}
+		batch = append(batch, next)
+	}
+	turn := l.begin(batch)
+	handler.Serve(batch)
+	mine = l.end(turn)
+	for i, r := range batch {
+		r.inline.Store(false)
+		if r.holds.Load() > 1 {
+			l.server.enter(r)
+		}
+		r.drop()
+		batch[i] = nil
+	}
+	return mine, nil
+}
+
+// begin says that the handler runs from here on.
+func (l *link) begin(batch []*Request) (turn uint64) {
+	l.server.current = batch
+	turn = l.server.turn.Load() + 1
+	l.server.turn.Store(turn)
+	return turn
+}
+
+// end says that the handler returned, and whether the watch has not given the link away meanwhile.
+func (l *link) end(turn uint64) (mine bool) {
+	if l.server.turn.CompareAndSwap(turn, turn+1) {
+		return true
+	}
+	l.session.node.watch.pass() // the batch is its until it has looked through it
+	return false
 }
 
 // enter remembers a request that may be cancelled.
 func (s *server) enter(r *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.enterLocked(r)
-}
-
-func (s *server) enterLocked(r *Request) {
-	if r.entered || r.answered || s.over {
-		r.cancelled = r.cancelled || s.over
+	if r.entered || r.answered {
+		return
+	}
+	if s.over {
+		r.cancelLocked()
 		return
 	}
 	r.entered = true
@@ -189,58 +268,51 @@ func (s *server) leave(r *Request) {
 	s.open.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.answered, r.cancel = true, nil
+	r.answered, r.canceller = true, nil
 	if r.entered {
 		r.entered = false
 		delete(s.requests, r.Header.CallID)
 	}
 }
 
-// onCancel sets what to call when r is cancelled. True: it was.
-func (s *server) onCancel(r *Request, cancel func()) bool {
+// onCancel sets what to tell when r is cancelled. A request whose Serve runs is entered when that
+// returns, or takes too long: until then nobody reads what could cancel it.
+func (s *server) onCancel(r *Request, c Canceller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.answered {
-		return false
+		return
 	}
-	s.enterLocked(r)
-	if !r.cancelled {
-		r.cancel = cancel
+	r.canceller = c
+	if r.cancelled || s.over {
+		r.cancelled = true
+		c.Cancel()
 	}
-	return r.cancelled
 }
 
 // cancel cancels a request. Its answer may be on the way.
 func (s *server) cancel(id uint64) {
 	s.mu.Lock()
-	r := s.requests[id]
-	if r == nil {
-		s.mu.Unlock()
-		return
+	defer s.mu.Unlock()
+	if r := s.requests[id]; r != nil {
+		r.cancelLocked()
+	}
+}
+
+// cancelLocked tells the handler, once.
+func (r *Request) cancelLocked() {
+	if !r.cancelled && r.canceller != nil {
+		r.canceller.Cancel()
 	}
 	r.cancelled = true
-	call := r.cancel
-	r.cancel = nil
-	s.mu.Unlock()
-	if call != nil {
-		call()
-	}
 }
 
 // abandon cancels all requests, for the session is over.
 func (s *server) abandon() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.over = true
-	var calls []func()
 	for _, r := range s.requests {
-		r.cancelled = true
-		if r.cancel != nil {
-			calls = append(calls, r.cancel)
-			r.cancel = nil
-		}
-	}
-	s.mu.Unlock()
-	for _, call := range calls {
-		call()
+		r.cancelLocked()
 	}
 }

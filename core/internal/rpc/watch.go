@@ -88,25 +88,21 @@ func (w *watch) look(l *link) {
 		s.seen = turn
 		return
 	}
-	if w.overrun.Load() >= MaxOverruns {
+	if w.overrun.Load() >= MaxOverruns || !s.turn.CompareAndSwap(turn, turn+1) {
 		return
 	}
-	r := s.current.Load()
-	if r != nil && !r.hold() {
-		return // Serve has returned
+	w.overrun.Add(1)
+	for _, r := range s.current {
+		// Its answer waits for nobody's flush now, and it may be cancelled.
+		r.inline.Store(false)
+		s.enter(r)
 	}
-	if s.turn.CompareAndSwap(turn, turn+1) {
-		s.current.Store(nil)
-		w.overrun.Add(1)
-		if r != nil {
-			// Its answer waits for nobody's flush now, and it may be cancelled.
-			r.inline.Store(false)
-			s.enter(r)
-		}
-		w.node.work.Add(1)
-		go l.serve()
-	}
-	if r != nil {
-		r.drop()
-	}
+	w.node.work.Add(1)
+	go l.serve()
+}
+
+// pass returns once the watch is not looking at this moment.
+func (w *watch) pass() {
+	w.mu.Lock()
+	defer w.mu.Unlock() //nolint:staticcheck // the point is to have had it
 }

@@ -56,7 +56,13 @@ func newHandler(serve func(*Request)) *handler {
 	return &handler{serve: serve, news: make(chan string, 1024)}
 }
 
-func (h *handler) Serve(r *Request) { h.serve(r) }
+func (h *handler) Serve(requests []*Request) {
+	for _, r := range requests {
+		h.serve(r)
+	}
+}
+
+func (h *handler) Together(_, _ *Request) bool { return false }
 
 func (h *handler) Notify(from wire.Identity, op *wire.Operation) {
 	if h.notify != nil {
@@ -168,3 +174,8 @@ func requireCode(t testing.TB, err error, code status.Code) {
 	require.Error(t, err)
 	require.Equal(t, code, status.Of(err), "%v", err)
 }
+
+// cancelFunc is a Canceller made of a function.
+type cancelFunc func()
+
+func (f cancelFunc) Cancel() { f() }
