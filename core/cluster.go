@@ -27,6 +27,7 @@ type clusterView struct {
 	stop   chan struct{}
 	ended  chan struct{}
 	wake   *time.Timer // for the next Tick
+	recent [16]atomic.Pointer[rpc.Peer]
 }
 
 // MaxBackground is how many steps of the cluster's background work may wait, MaxBackgroundAsks how
@@ -402,13 +403,19 @@ func (w *Worker) members() (ids []uint64) {
 // peer gives the connection to an incarnation of a node.
 func (w *Worker) peer(id wire.Identity) *rpc.Peer {
 	v := &w.view
+	recent := &v.recent[id.Node%uint64(len(v.recent))]
+	if p := recent.Load(); p != nil && p.Identity() == id && p.Connected() {
+		return p // who is connected needs no address
+	}
 	v.mu.Lock()
 	info, _ := v.node.Node(id.Node)
 	v.mu.Unlock()
 	if info.Identity != id {
 		info.Addresses = nil
 	}
-	return w.rpc.Peer(id, info.Addresses)
+	p := w.rpc.Peer(id, info.Addresses)
+	recent.Store(p)
+	return p
 }
 
 // nodeByID gives the connection to the member with a node id. One that is not in the view may have

@@ -2,14 +2,14 @@ package core
 
 import (
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"dcf/core/internal/clock"
-	"dcf/core/internal/exec"
+	"dcf/core/internal/rpc"
 	"dcf/core/status"
 	"dcf/udf"
 )
@@ -17,27 +17,19 @@ import (
 // Queue is a set of calls under way. One goroutine polls a queue; any may submit and cancel.
 type Queue struct {
 	worker *Worker
-	event  int // an eventfd: readable while done is not empty
+	event  int        // an eventfd: readable while done is not empty and nobody polls
+	reader rpc.Reader // of calls that are one request each
 
-	mu     sync.Mutex
-	closed bool
-	going  map[uint64]*running // by ticket
-	done   []*Call
-	mine   []*running // wait for the polling thread, which alone may run them
-	ready  sync.Cond  // done, mine or closed changed
-}
-
-// running is a call under way: a copy, so that the caller's can be given back while a function that
-// never returns still uses it.
-type running struct {
-	queue  *Queue
-	caller *Call
-	call   [1]Call
-	flag   *atomic.Uint32 // raised by Cancel
-	ticket uint64
-	timer  *time.Timer
-	ended  bool // under the queue's mu: the caller has it back
-	late   bool // end found that it was given back before
+	mu      sync.Mutex
+	closed  bool
+	going   []*running // that were not given back, in no order
+	done    []*Call
+	mine    []*running  // wait for the polling thread, which alone may run them
+	lit     bool        // event is readable
+	awake   bool        // the polling goroutine looks at done before it sleeps
+	alarm   *time.Timer // for the first deadline
+	alarmAt int64       // 0: not set
+	ready   sync.Cond   // going, mine or closed changed
 }
 
 // OpenQueue makes a queue.
@@ -49,7 +41,7 @@ func (w *Worker) OpenQueue() (*Queue, error) {
 	if err != nil {
 		return nil, status.Errorf(status.Exhausted, "no descriptor for a queue: %w", os.NewSyscallError("eventfd", err))
 	}
-	q := &Queue{worker: w, event: fd, going: map[uint64]*running{}}
+	q := &Queue{worker: w, event: fd}
 	q.ready.L = &q.mu
 	w.mu.Lock()
 	w.queues[q] = struct{}{}
@@ -60,7 +52,7 @@ func (w *Worker) OpenQueue() (*Queue, error) {
 // Submit starts calls and writes each one's ticket. Either all are taken or none.
 func (q *Queue) Submit(calls []*Call) error { return q.SubmitThen(calls, func() {}) }
 
-// SubmitThen is Submit, and runs taken once the tickets are written and before any call starts: from
+// SubmitThen is Submit, and runs taken once the tickets are written and before any call ends: from
 // then on the calls are the worker's.
 func (q *Queue) SubmitThen(calls []*Call, taken func()) error {
 	w := q.worker
@@ -73,243 +65,175 @@ func (q *Queue) SubmitThen(calls []*Call, taken func()) error {
 			return err
 		}
 	}
-	started := make([]*running, len(calls))
-	for i, c := range calls {
-		r, err := q.prepare(c)
-		if err != nil {
-			for _, r := range started[:i] {
-				r.abandon()
-			}
-			return err
-		}
-		started[i] = r
-	}
+	b := batches.Get().(*batch)
+	defer b.close()
 	q.mu.Lock()
-	if q.closed || len(q.going)+len(calls) > MaxQueued {
-		closed := q.closed
-		q.mu.Unlock()
-		for _, r := range started {
-			r.abandon()
-		}
-		if closed {
-			return status.Errorf(status.BadHandle, "the queue is closed")
-		}
+	err := q.admit(len(calls))
+	if err == nil {
+		err = b.number(w, calls)
+	}
+	if err == nil {
+		q.enter(b, calls)
+		taken()
+		q.start(b)
+	}
+	q.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	q.reader.Flush() // what is elsewhere leaves in one write
+	for _, r := range b.aside {
+		go r.run()
+	}
+	return nil
+}
+
+// admit says whether so many calls more may be taken; the caller holds mu.
+func (q *Queue) admit(n int) error {
+	switch {
+	case q.closed:
+		return status.Errorf(status.BadHandle, "the queue is closed")
+	case len(q.going)+n > MaxQueued:
 		return status.Errorf(status.Exhausted,
 			"the queue has %d calls under way (MaxQueued): poll some first", MaxQueued)
 	}
-	for i, r := range started {
-		calls[i].Ticket = r.ticket
-		q.going[r.ticket] = r
-		if r.call[0].UDF.function.Flags&udf.CallerThread != 0 {
+	return nil
+}
+
+// enter makes calls the queue's; the caller holds mu.
+func (q *Queue) enter(b *batch, calls []*Call) {
+	now := clock.Now()
+	for i, c := range calls {
+		r := runnings.Get().(*running)
+		c.Ticket = b.tickets[i]
+		r.queue, r.caller, r.ticket, r.late = q, c, c.Ticket, false
+		r.deadline = now + int64(max(c.Timeout, 0))
+		if c.Timeout == 0 {
+			r.deadline = now + int64(q.worker.timeout(0))
+		}
+		if i == 0 || r.deadline < b.first {
+			b.first = r.deadline
+		}
+		r.at = len(q.going)
+		q.going = append(q.going, r)
+		b.entered = append(b.entered, r)
+	}
+}
+
+// start starts calls: those that are one request each are sent, others get a goroutine each, or
+// wait for the thread that polls. The caller holds mu: nothing ends before all have begun.
+func (q *Queue) start(b *batch) {
+	var to route
+	for _, r := range b.entered {
+		switch c := r.caller; {
+		case c.UDF.function.Flags&udf.CallerThread != 0:
+			r.own()
 			q.mine = append(q.mine, r)
+		case !q.send(r, &to, b.floor):
+			r.own()
+			b.aside = append(b.aside, r)
 		}
 	}
 	if len(q.mine) > 0 {
 		q.signal()
 	}
-	taken()
-	q.mu.Unlock()
-	q.start(started)
-	return nil
+	q.worker.running.Add(int64(len(b.aside)))
+	q.arm(b.first)
 }
 
-// prepare copies a call.
-func (q *Queue) prepare(c *Call) (*running, error) {
-	w := q.worker
-	ticket, err := w.ticket(c)
-	if err != nil {
-		return nil, err
-	}
-	r := &running{queue: q, caller: c, ticket: ticket, flag: exec.NewFlag()}
-	r.call[0] = Call{cancel: r.flag, UDF: c.UDF, Flags: c.Flags, Targets: append([]*Vertex(nil), c.Targets...),
-		TargetIDs: append(c.TargetIDs[:0:0], c.TargetIDs...), Arguments: ownValue(c.Arguments),
-		Timeout: c.Timeout, Ticket: ticket}
-	for _, arguments := range c.TargetArguments {
-		r.call[0].TargetArguments = append(r.call[0].TargetArguments, ownValue(arguments))
-	}
-	return r, nil
-}
-
-// ownValue makes a value that does not depend on its caller's memory.
-func ownValue(v udf.Value) udf.Value {
-	if v.Batch != nil {
-		return udf.Value{Batch: v.Batch.Retain()}
-	}
-	if len(v.Bytes) == 0 {
-		return udf.Value{}
-	}
-	return keepBytes(v.Bytes)
-}
-
-// start runs calls that were submitted: what is elsewhere leaves in one write, each call is then
-// waited for by a goroutine of its own.
-func (q *Queue) start(calls []*running) {
-	w := q.worker
-	var launched []*running
-	for _, r := range calls {
-		timeout := w.timeout(r.call[0].Timeout)
-		if r.call[0].Timeout < 0 {
-			timeout = 0
-		}
-		r.timer = time.AfterFunc(timeout+queueGrace, r.writeOff)
-		if r.call[0].UDF.function.Flags&udf.CallerThread != 0 {
-			continue
-		}
-		if w.allRemote(&r.call[0]) {
-			w.launch(&r.call[0])
-			if r.call[0].task == nil { // it was refused
-				q.end(r)
-				continue
-			}
-			launched = append(launched, r)
-			continue
-		}
-		w.running.Add(1)
-		go r.run()
-	}
-	for _, r := range launched {
-		r.call[0].task.Flush()
-	}
-	if len(launched) > 0 {
-		w.running.Add(int64(len(launched)))
-		go landAll(launched)
-	}
-}
-
-// queueGrace is how much later than a call's own deadline a queue gives up waiting for it.
-const queueGrace = 20 * time.Millisecond
-
-// landAll waits for calls that are under way elsewhere, one goroutine for all: it reads the
-// connection for all of them, and each call ends as its answer comes. What turns out to need more
-// than that gets a goroutine of its own.
-func landAll(calls []*running) {
-	q := calls[0].queue
-	landed := make([]*running, 0, len(calls))
-	for len(calls) > 0 {
-		waiting := calls[:0]
-		landed = landed[:0]
-		for _, r := range calls {
-			switch t := r.call[0].task; {
-			case t.Progress():
-				q.worker.land(&r.call[0])
-				landed = append(landed, r)
-			case t.Waiting():
-				waiting = append(waiting, r)
-			default:
-				go r.run()
-			}
-		}
-		q.end(landed...) // together: who polls is woken once
-		q.worker.running.Add(-int64(len(landed)))
-		if calls = waiting; len(calls) > 0 {
-			calls[0].call[0].task.Poll(landSlice)
-		}
-	}
-}
-
-// landSlice is how long landAll waits for one call before it looks whether others are done.
-const landSlice = time.Millisecond
-
-// run runs one call to its end.
-func (r *running) run() {
-	w := r.queue.worker
-	defer w.running.Add(-1)
-	if r.call[0].task != nil {
-		w.land(&r.call[0])
-	} else if err := w.Run(r.call[:]); err != nil {
-		r.call[0].fail(err)
-	}
-	r.queue.end(r)
-}
-
-// end hands finished calls back, but those that their deadline handed back before.
-func (q *Queue) end(calls ...*running) {
-	q.mu.Lock()
-	late := 0
-	for _, r := range calls {
-		r.timer.Stop()
-		if r.late = r.ended; r.late {
-			late++
-			continue
-		}
-		r.ended = true
-		r.handBack()
-		q.finish(r)
-	}
-	if len(calls) > late {
-		q.signal()
-		q.ready.Broadcast()
-	}
-	q.mu.Unlock()
-	for _, r := range calls {
-		if r.late {
-			q.worker.overdue.Add(-1)
-			r.abandon()
-		} else {
-			r.free()
-		}
-	}
-}
-
-// handBack copies the results to the caller's call: a small one into its buffer.
-func (r *running) handBack() {
-	c, from := r.caller, &r.call[0]
-	c.Err, c.Effects, c.Version, c.Parts = from.Err, from.Effects, from.Version, from.Parts
-	c.ServedBy, c.ServedHow, c.ServedFor = from.ServedBy, from.ServedHow, from.ServedFor
-	c.BytesMoved, c.BytesFetched, c.Ran = from.BytesMoved, from.BytesFetched, from.Ran
-	c.Ticket, c.ResultSize = from.Ticket, from.ResultSize
-	from.Parts, from.Ran = nil, nil
-	if b := from.Result; b.Batch == nil && len(b.Bytes) <= len(c.Buffer) {
-		c.Result = udf.Value{Bytes: c.Buffer[:copy(c.Buffer, b.Bytes)]}
-		freeValue(&from.Result)
-	} else {
-		c.Result, from.Result = b, udf.Value{}
-	}
-}
-
-// writeOff ends a call whose function does not return: the goroutine that runs it is left behind.
-func (r *running) writeOff() {
-	q := r.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if r.ended {
+// arm sets the alarm, unless it is set to an earlier time already; the caller holds mu.
+func (q *Queue) arm(at int64) {
+	if at == 0 || q.alarmAt != 0 && q.alarmAt <= at {
 		return
 	}
-	r.ended = true
+	q.alarmAt = at
+	if q.alarm == nil {
+		q.alarm = time.AfterFunc(clock.Until(at), q.overdue)
+	} else {
+		q.alarm.Reset(clock.Until(at))
+	}
+}
+
+// overdue ends the calls whose deadline has passed.
+func (q *Queue) overdue() {
+	q.mu.Lock()
+	q.alarmAt = 0
+	now, next := clock.Now(), int64(0)
+	var requests []rpc.Handle
+	for i := len(q.going) - 1; i >= 0; i-- { // one that is given back makes way for a later one
+		switch r := q.going[i]; {
+		case r.deadline > now:
+			if next == 0 || r.deadline < next {
+				next = r.deadline
+			}
+		case r.request != nil:
+			requests = append(requests, r.request.pending.Handle())
+		default:
+			q.writeOff(r)
+		}
+	}
+	q.arm(next)
+	q.mu.Unlock()
+	for _, h := range requests {
+		h.Expire()
+	}
+}
+
+// writeOff gives a call back whose function does not return: the goroutine that runs it is left
+// behind. The caller holds mu.
+func (q *Queue) writeOff(r *running) {
 	q.worker.overdue.Add(1)
+	r.late = true
 	r.caller.Ticket = 0
+	if at := slices.Index(q.mine, r); at >= 0 {
+		q.mine = slices.Delete(q.mine, at, at+1)
+		r.caller.fail(status.Errorf(status.Timeout, "the queue was not polled in time, and function %q "+
+			"runs in the thread that polls only", r.call[0].UDF.Name()))
+		q.giveBack(r)
+		r.abandon()
+		return
+	}
 	r.caller.fail(status.Errorf(status.Timeout, "the call did not end in time, and function %q still "+
 		"runs: its thread is left behind", r.call[0].UDF.Name()))
 	if r.call[0].UDF.function.Flags&udf.Updates != 0 {
 		r.caller.Effects = EffectsUnknown
 	}
-	q.finish(r)
-	q.signal()
-	q.ready.Broadcast()
+	q.giveBack(r)
 }
 
-// finish makes a call pollable; the caller holds mu, and tells who waits.
-func (q *Queue) finish(r *running) {
-	delete(q.going, r.ticket)
+// giveBack makes a call pollable; the caller holds mu.
+func (q *Queue) giveBack(r *running) {
+	q.forget(r)
 	q.done = append(q.done, r.caller)
+	q.signal()
 }
 
-// signal makes the descriptor readable; the caller holds mu.
+// forget takes a call out of those under way; the caller holds mu.
+func (q *Queue) forget(r *running) {
+	last := len(q.going) - 1
+	moved := q.going[last]
+	q.going[r.at], q.going[last] = moved, nil
+	moved.at, r.at = r.at, -1
+	q.going = q.going[:last]
+	if q.closed || len(q.going) == len(q.mine) {
+		q.ready.Broadcast()
+	}
+}
+
+// signal makes the descriptor readable, if nobody looks anyway; the caller holds mu.
 func (q *Queue) signal() {
-	if q.event >= 0 {
+	if !q.lit && !q.awake && !q.closed {
+		q.lit = true
 		_, _ = unix.Write(q.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
 
 // Poll takes up to len(done) finished calls and waits for the first: for the worker's default where
-// timeout is 0, not at all where it is negative. It gives 0 when none finished in time. Functions
-// that only their caller's thread may run are run by it.
+// timeout is 0, not at all where it is negative. It gives 0 when none finished in time. What is under
+// way elsewhere it reads itself, and functions that only their caller's thread may run it runs.
 func (q *Queue) Poll(done []*Call, timeout time.Duration) (int, error) {
-	deadline := clock.Now()
-	if timeout >= 0 {
-		deadline = clock.After(q.worker.timeout(timeout))
-	}
-	for {
+	deadline := int64(0) // the clock starts at the first wait
+	for looked := false; ; looked = true {
 		n, mine, err := q.take(done)
 		if mine != nil {
 			q.worker.running.Add(1)
@@ -319,21 +243,35 @@ func (q *Queue) Poll(done []*Call, timeout time.Duration) (int, error) {
 		if n > 0 || err != nil {
 			return n, err
 		}
-		left := clock.Until(deadline)
-		if left <= 0 {
+		left := time.Duration(0)
+		if timeout >= 0 {
+			if deadline == 0 {
+				deadline = clock.After(q.worker.timeout(timeout))
+			}
+			left = max(clock.Until(deadline), 0)
+		}
+		if looked && left == 0 {
 			return 0, nil
 		}
 		if interrupted() {
 			return 0, status.Errorf(status.Interrupted, "interrupted while it polled a queue")
 		}
-		q.sleep(min(left, interruptSlice))
+		q.reader.Wait(q.event, min(left, interruptSlice), q.rise)
 	}
+}
+
+// rise says that the polling goroutine is awake.
+func (q *Queue) rise() {
+	q.mu.Lock()
+	q.awake = true
+	q.mu.Unlock()
 }
 
 // take takes what is finished, or a call that the polling thread is to run.
 func (q *Queue) take(done []*Call) (int, *running, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.awake = false
 	if q.closed {
 		return 0, nil, status.Errorf(status.BadHandle, "the queue is closed")
 	}
@@ -344,38 +282,42 @@ func (q *Queue) take(done []*Call) (int, *running, error) {
 	var mine *running
 	if n == 0 && len(q.mine) > 0 {
 		mine, q.mine = q.mine[0], q.mine[1:]
-		if mine.ended {
-			mine = nil
-		}
 	}
-	if rest == 0 && len(q.mine) == 0 {
+	switch {
+	case rest+len(q.mine) > 0:
+		q.signal()
+	case q.lit:
+		q.lit = false
 		var word [8]byte
 		_, _ = unix.Read(q.event, word[:])
 	}
 	return n, mine, nil
 }
 
-// sleep waits on the calling thread until the descriptor is readable.
-func (q *Queue) sleep(d time.Duration) {
-	fds := []unix.PollFd{{Fd: int32(q.event), Events: unix.POLLIN}}
-	ts := unix.NsecToTimespec(int64(d))
-	_, _ = unix.Ppoll(fds, &ts, nil)
+// FD gives a descriptor that is readable while Poll has something. The queue owns it. From now on
+// somebody may wait for it and not in Poll.
+func (q *Queue) FD() int {
+	q.reader.Eager.Store(true)
+	return q.event
 }
-
-// FD gives a descriptor that is readable while Poll has something. The queue owns it.
-func (q *Queue) FD() int { return q.event }
 
 // Cancel asks a call to end early; it still comes back from Poll.
 func (q *Queue) Cancel(ticket uint64) error {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	r := q.going[ticket]
-	if r == nil {
-		return status.Errorf(status.NotFound, "no call with ticket %d is under way in this queue", ticket)
+	for _, r := range q.going {
+		if r.ticket != ticket {
+			continue
+		}
+		request := r.cancel()
+		q.mu.Unlock()
+		request.End(errCancelled())
+		return nil
 	}
-	r.flag.Store(1)
-	return nil
+	q.mu.Unlock()
+	return status.Errorf(status.NotFound, "no call with ticket %d is under way in this queue", ticket)
 }
+
+func errCancelled() error { return status.Errorf(status.Cancelled, "the call was cancelled") }
 
 // Close cancels what is under way and waits for it for the worker's default timeout. Afterwards the
 // queue refers to no call.
@@ -387,8 +329,18 @@ func (q *Queue) close(deadline int64) error {
 		q.mu.Unlock()
 		return nil
 	}
+	var requests []rpc.Handle
 	for _, r := range q.going {
-		r.flag.Store(1)
+		requests = append(requests, r.cancel())
+	}
+	q.mu.Unlock()
+	for _, h := range requests {
+		h.End(errCancelled())
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil
 	}
 	stop := time.AfterFunc(clock.Until(deadline), q.ready.Broadcast)
 	for len(q.going) > len(q.mine) && clock.Until(deadline) > 0 {
@@ -397,12 +349,18 @@ func (q *Queue) close(deadline int64) error {
 	stop.Stop()
 	left := len(q.going) - len(q.mine)
 	for _, r := range q.going {
-		r.ended = true
+		r.at, r.late = -1, true
+	}
+	q.worker.overdue.Add(int64(len(q.going)))
+	for _, r := range q.mine {
+		r.abandon()
 	}
 	q.closed = true
-	clear(q.going)
+	q.going, q.mine, q.done = nil, nil, nil
+	if q.alarm != nil {
+		q.alarm.Stop()
+	}
 	_ = unix.Close(q.event)
-	q.mu.Unlock()
 	q.worker.mu.Lock()
 	delete(q.worker.queues, q)
 	q.worker.mu.Unlock()
@@ -410,34 +368,4 @@ func (q *Queue) close(deadline int64) error {
 		return status.Errorf(status.Timeout, "%d calls of the queue still run: they are left behind", left)
 	}
 	return nil
-}
-
-// abandon gives up a call that nobody will get back.
-func (r *running) abandon() {
-	c := &r.call[0]
-	c.freeResults()
-	if r.caller.Ticket != r.ticket {
-		r.queue.worker.giveUp(r.ticket)
-	}
-	r.free()
-}
-
-// free frees what the copy of a call owns.
-func (r *running) free() {
-	c := &r.call[0]
-	freeValue(&c.Arguments)
-	for i := range c.TargetArguments {
-		freeValue(&c.TargetArguments[i])
-	}
-	exec.FreeFlag(r.flag)
-}
-
-// allRemote says whether a call has nothing to do here but to send.
-func (w *Worker) allRemote(c *Call) bool {
-	for _, v := range c.Targets {
-		if v.record.Load() != nil {
-			return false
-		}
-	}
-	return len(c.Targets) > 0
 }

@@ -267,16 +267,9 @@ func (w *Worker) Number(t *exec.Task) {
 		return
 	}
 	t.Origin.Sequence, t.Origin.Floor = sequence, floor
-}
-
-// ticket gives a call that is submitted its sequence.
-func (w *Worker) ticket(c *Call) (uint64, error) {
-	if c.Ticket != 0 {
-		return c.Ticket, nil // checkCall looked at it
+	if t.TraceID == 0 {
+		t.TraceID = traceOf(w.self, sequence)
 	}
-	w.sequence.Lock()
-	defer w.sequence.Unlock()
-	return w.sequences.Begin()
 }
 
 // unfinished says whether a ticket belongs to a call that may be made again.

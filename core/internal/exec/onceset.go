@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"sync"
+	"sync/atomic"
 
 	"dcf/core/status"
 	"dcf/vertex"
@@ -13,6 +14,7 @@ import (
 
 // onceSets remembers which ONCE spawns of a call ran at this worker, until the call is finished.
 type onceSets struct {
+	some atomic.Int64 // how many sets there are
 	mu   sync.Mutex
 	sets map[onceCall]map[[sha256.Size]byte][sha256.Size]byte // under mu: what ran, and at which path
 }
@@ -60,6 +62,7 @@ func (t *Task) first(it *Item) bool {
 		}
 		set = map[[sha256.Size]byte][sha256.Size]byte{}
 		o.sets[call] = set
+		o.some.Add(1)
 	}
 	if at, seen := set[key]; seen {
 		return at == path
@@ -75,20 +78,32 @@ func (t *Task) first(it *Item) bool {
 
 // finished forgets the calls of a caller below a sequence.
 func (o *onceSets) finished(caller wire.Identity, below uint64) {
+	if o.some.Load() == 0 {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for call := range o.sets {
 		if call.caller == caller && call.sequence < below {
 			delete(o.sets, call)
+			o.some.Add(-1)
 		}
 	}
 }
 
 // Forget drops what is remembered of one call.
 func (e *Engine) Forget(caller wire.Identity, sequence uint64) {
-	e.once.mu.Lock()
-	delete(e.once.sets, onceCall{caller, sequence})
-	e.once.mu.Unlock()
+	o := &e.once
+	if o.some.Load() == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	call := onceCall{caller, sequence}
+	if _, there := o.sets[call]; there {
+		delete(o.sets, call)
+		o.some.Add(-1)
+	}
 }
 
 func digestPath(path []uint32) [sha256.Size]byte {

@@ -53,8 +53,8 @@ type Task struct {
 	ready     []Item
 	away      []Item
 	pending   []Pending
-	scratch   [2]udf.Scratch // the first holds the bytes of parts, the second those of the next fold
-	wave      [WaveSize]Item // whose inputs and outputs stand in the frame
+	scratch   [2]udf.Scratch  // the first holds the bytes of parts, the second those of the next fold
+	wave      *[WaveSize]Item // whose inputs and outputs stand in the frame; empty between waves
 	mayBlock  bool
 	blocked   bool // RunHere met something that would block
 }
@@ -77,7 +77,7 @@ func NewTask(e *Engine) *Task {
 	}
 	p.mu.Unlock()
 	if t == nil {
-		t = &Task{own: NewFlag()}
+		t = &Task{own: NewFlag(), wave: new([WaveSize]Item)}
 		t.cancelled = t.own
 	}
 	t.Engine, t.Budget = e, DefaultSpawnBudget
@@ -97,7 +97,7 @@ func (t *Task) Close() {
 	t.scratch[1].Reset()
 	clear(t.Parts)
 	p := &t.Engine.idle
-	*t = Task{own: t.own, cancelled: t.own, scratch: t.scratch, ready: kept(t.ready), away: kept(t.away),
+	*t = Task{own: t.own, cancelled: t.own, scratch: t.scratch, wave: t.wave, ready: kept(t.ready), away: kept(t.away),
 		pending: t.pending[:0], Parts: kept(t.Parts), Ran: kept(t.Ran)}
 	t.own.Store(0)
 	p.mu.Lock()
@@ -247,6 +247,9 @@ func (t *Task) wait() {
 	}
 	t.foldSome(FoldSize)
 }
+
+// Adopt makes the task wait for something that was started elsewhere before it began.
+func (t *Task) Adopt(p Pending) { t.pending = append(t.pending, p) }
 
 // AddRuns counts calculates that ran on another node.
 func (t *Task) AddRuns(r Runs) {

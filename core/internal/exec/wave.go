@@ -45,6 +45,7 @@ func (t *Task) step() {
 			n++
 		} else {
 			t.wave[n].Release() // nothing where the item went somewhere else
+			t.wave[n] = Item{}
 		}
 	}
 	if n > 0 && t.Err == nil {

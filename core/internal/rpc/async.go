@@ -2,103 +2,95 @@ package rpc
 
 import (
 	"dcf/core/internal/transport"
+	"dcf/wire"
 )
 
-// expect counts a new asynchronous request and has a goroutine that runs its done.
-func (l *link) expect() {
+// Completion is told that a request which Start sent has ended.
+type Completion interface {
+	// Completed runs on whichever goroutine read the reply, or gave the request up. It must not
+	// block. It calls Collect or Discard; the request is its user's again, once Start has returned.
+	Completed(p *Pending)
+}
+
+// expect counts a new asynchronous request. An eager one is read by a goroutine of the link.
+func (l *link) expect(p *Pending) {
+	l.async.open.Add(1)
+	if p.eager {
+		l.async.eager.Add(1)
+	}
+}
+
+// unexpect takes back an expect.
+func (l *link) unexpect(p *Pending) {
+	l.async.open.Add(-1)
+	if p.eager {
+		l.async.eager.Add(-1)
+	}
+}
+
+// completed tells the user of an asynchronous request that it is done.
+func (l *link) completed(p *Pending) {
+	l.unexpect(p)
+	p.state.Store(done)
+	p.done.Completed(p)
+}
+
+// arm makes sure that somebody reads the link while requests are under way.
+func (l *link) arm() {
+	if l.served || l.async.open.Load() == 0 {
+		return
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.async.open++
-	if !l.async.running && !l.session.down.Load() { // else the request will not start
+	idle := !l.leading
+	if idle && !l.async.running && !l.session.down.Load() {
 		l.async.running = true
 		l.session.node.work.Add(1)
 		go l.runAsync()
 	}
-}
-
-// unexpect takes back an expect whose request failed to start.
-func (l *link) unexpect() {
-	l.mu.Lock()
-	l.async.open--
-	l.mu.Unlock()
-	l.async.signal()
-}
-
-// armed makes sure that somebody reads the link while requests are under way.
-func (l *link) arm() {
-	l.mu.Lock()
-	idle := !l.leading && !l.served
 	l.mu.Unlock()
 	if idle {
 		l.async.signal()
 	}
 }
 
-// completed queues an asynchronous request that is done for the goroutine.
-func (l *link) completed(p *Pending) {
-	l.mu.Lock()
-	l.async.finished = append(l.async.finished, p)
-	l.mu.Unlock()
-	if !l.async.leads.Load() {
-		l.async.signal()
-	}
-}
-
-// runAsync is the goroutine of a link's asynchronous requests. It runs their callbacks, and reads
-// the link while no caller does. It lives until the session is gone.
+// runAsync is the goroutine of a link's asynchronous requests: it reads the link while nobody else
+// does. It lives until the session is gone.
 func (l *link) runAsync() {
 	defer l.session.node.work.Done()
-	gone := l.session.gone
 	for {
-		l.runFinished()
 		l.mu.Lock()
-		lead := l.async.open > 0 && !l.leading && !l.served && !l.session.down.Load()
+		lead := l.wantsAsync() && !l.leading && !l.session.down.Load()
 		l.leading = l.leading || lead
 		l.mu.Unlock()
-		switch {
-		case lead:
-			l.async.leads.Store(true)
+		if lead {
 			l.leadAsync()
-			l.async.leads.Store(false)
 			l.pass()
-		case gone == nil:
-			if l.retire() {
-				return
-			}
-			<-l.async.wake
-		default:
-			select {
-			case <-l.async.wake:
-			case <-gone:
-				gone = nil
-			}
+			continue
+		}
+		select {
+		case <-l.async.wake:
+		case <-l.session.gone:
+			return
 		}
 	}
 }
 
-// retire says whether the goroutine's work is done for ever.
-func (l *link) retire() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.async.running = l.async.open > 0
-	return !l.async.running
-}
-
-// leadAsync reads the link while asynchronous requests are under way and no caller waits.
+// leadAsync reads the link while asynchronous requests are under way and nobody else wants to.
 func (l *link) leadAsync() {
 	idle := transport.Slice
-	for l.wantsAsync() {
+	for {
+		l.mu.Lock()
+		wanted := l.wantsAsync()
+		l.mu.Unlock()
+		if !wanted {
+			return
+		}
 		again, err := l.receive(transport.Slice)
 		switch {
-		case err != nil:
+		case err != nil, l.session.down.Load():
 			return
 		case !again:
 			idle = 0
-			if !l.conn.Ready() {
-				l.runFinished()
-			}
-		case l.session.down.Load():
-			return
 		case idle >= l.session.node.cfg.Timing.IdleAfter:
 			if err := l.conn.Park(); err != nil {
 				l.session.fail(err)
@@ -111,43 +103,52 @@ func (l *link) leadAsync() {
 	}
 }
 
-// wantsAsync says whether the goroutine should go on reading.
+// wantsAsync says whether the goroutine should read; mu is held.
 func (l *link) wantsAsync() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.first == nil && l.async.open > len(l.async.finished)
+	a := &l.async
+	return l.first == nil && a.open.Load() > 0 && (a.eager.Load() > 0 || a.readers.Load() == 0)
 }
 
-// runFinished runs the callbacks of requests that are done.
-func (l *link) runFinished() {
-	l.mu.Lock()
-	for len(l.async.finished) > 0 {
-		batch := l.async.finished
-		l.async.finished = nil
-		l.mu.Unlock()
-		for _, p := range batch {
-			p.finishAsync()
-		}
-		l.mu.Lock()
-		l.async.open -= len(batch)
+// Peek gives the answer to a request that has ended, where it lies, and the size of its frame, or why
+// there is none. It is valid until Collect or Discard.
+func (p *Pending) Peek() (reply *wire.Reply, received int64, err error) {
+	if p.err != nil {
+		return nil, 0, failed(p.err, p.mayBeSent())
 	}
-	l.mu.Unlock()
+	return p.in.Frame.Message.(*wire.Reply), p.in.Bytes, nil // wire gives no other message
 }
 
-// finishAsync runs the callback of a request.
-func (p *Pending) finishAsync() {
-	var reply Reply
-	callback := p.done
-	err := p.collect(&reply)
-	callback(&reply, err)
-	reply.Clear()
-	p.drop()
+// SentBytes gives the size of the request's frame.
+func (p *Pending) SentBytes() int64 { return p.size.Load() }
+
+// Discard ends the use of an answer.
+func (p *Pending) Discard() {
+	if p.in != nil {
+		putInbound(p.in)
+	}
+	p.in, p.err = nil, nil
+	p.state.Store(idle)
 }
 
-// drop gives up one hold of an asynchronous request.
-func (p *Pending) drop() {
-	if p.holds.Add(-1) == 0 {
-		p.done = nil
-		pendings.Put(p)
+// Handle names a request under way, also when it may have ended meanwhile. The zero one names none.
+type Handle struct {
+	session *session
+	id      uint64
+}
+
+// Handle gives the name of a request that Start sent.
+func (p *Pending) Handle() Handle { return Handle{p.session, p.id} }
+
+// Expire ends the request because its deadline has passed, unless it has ended.
+func (h Handle) Expire() { h.End(h.session.timeout()) }
+
+// End ends the request with an error, unless it has ended: its peer is told to stop.
+func (h Handle) End(err error) {
+	if h.session == nil {
+		return
+	}
+	if p := h.session.take(h.id); p != nil {
+		_ = p.sentOn.control(wire.KindCancel, h.id) // a failure ends the session by itself
+		p.complete(nil, err)
 	}
 }

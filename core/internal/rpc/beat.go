@@ -97,6 +97,15 @@ func (s *session) overdue(now int64) {
 	}
 }
 
+// read makes sure that asynchronous requests are read, whose user has not come for 50 ms.
+func (s *session) read() {
+	for _, place := range [...]*atomic.Pointer[link]{&s.call, &s.bulk} {
+		if l := place.Load(); l != nil && !l.async.visited.Swap(false) {
+			l.arm()
+		}
+	}
+}
+
 // keep is the keeper's goroutine: it looks after all sessions until the node closes.
 func (n *Node) keep() {
 	defer n.work.Done()
@@ -120,6 +129,7 @@ func (n *Node) keep() {
 			if !s.down.Load() {
 				s.check(now, stopped)
 				s.overdue(now)
+				s.read()
 			}
 		}
 	}

@@ -8,6 +8,22 @@ import (
 	"dcf/core/status"
 )
 
+// Await is WaitUntil without taking the answer: where there is no error, Peek gives it, and Collect
+// or Discard must follow.
+func (p *Pending) Await(cancelled *atomic.Uint32) error {
+	p.cancelled = cancelled
+	err := p.await()
+	p.cancelled = nil
+	return err
+}
+
+// Flush makes a request that was sent leave. Where that fails the request will say so.
+func (p *Pending) Flush() {
+	if p.state.Load() == waiting {
+		_ = p.sentOn.conn.Flush()
+	}
+}
+
 // WaitUntil is Wait, and ends early with status.Cancelled once the flag is not zero. It is looked
 // at when something arrives, and every 50 ms.
 func (p *Pending) WaitUntil(reply *Reply, cancelled *atomic.Uint32) error {
@@ -29,7 +45,7 @@ func (p *Pending) Poll(d time.Duration) {
 	p.until = clock.After(d)
 	_ = p.sentOn.conn.Flush() // if it fails the session ends, and with it the request
 	for p.state.Load() != done && clock.Until(p.until) > 0 {
-		if p.await() != nil {
+		if p.step() != nil {
 			break
 		}
 	}
@@ -48,7 +64,7 @@ func (p *Pending) Cancel() {
 	}
 	p.finish() // its reply is being read at this moment
 	var reply Reply
-	_ = p.collect(&reply)
+	_ = p.Collect(&reply)
 	reply.Clear()
 }
 

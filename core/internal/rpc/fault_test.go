@@ -56,7 +56,7 @@ func TestPeerVanishes(t *testing.T) {
 						var reply Reply
 						ended <- p.Do(operationFrame(1, nil), &reply, soon())
 					}()
-					require.NoError(t, p.Start(operationFrame(1, nil), soon(),
+					require.NoError(t, start(p, operationFrame(1, nil), soon(),
 						func(_ *Reply, err error) { ended <- err }))
 				}
 				p.Flush()

@@ -59,7 +59,7 @@ func TestDeadline(t *testing.T) {
 			r.Reply(&wire.Reply{}) // comes too late, and harms nobody
 		}
 		late := make(chan error, 1)
-		require.NoError(t, p.Start(operationFrame(3, nil), clock.After(time.Millisecond),
+		require.NoError(t, start(p, operationFrame(3, nil), clock.After(time.Millisecond),
 			func(_ *Reply, err error) { late <- err }))
 		p.Flush()
 		requireCode(t, <-late, status.Timeout)
@@ -129,7 +129,7 @@ func TestTooManyRequests(t *testing.T) {
 		var ended sync.WaitGroup
 		for range MaxOutstanding {
 			ended.Add(1)
-			require.NoError(t, p.Start(operationFrame(1, nil), soon(), func(_ *Reply, err error) {
+			require.NoError(t, start(p, operationFrame(1, nil), soon(), func(_ *Reply, err error) {
 				check(t, err)
 				ended.Done()
 			}))

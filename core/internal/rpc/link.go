@@ -100,7 +100,7 @@ func (l *link) nudge() {
 			next = nil // it is waking already
 		}
 	}
-	async := !l.leading && next == nil && l.async.open > 0
+	async := !l.leading && next == nil && l.async.eager.Load() > 0
 	l.mu.Unlock()
 	if next != nil {
 		next.event.Set()
@@ -245,13 +245,14 @@ func (l *link) acquire(wait time.Duration) bool {
 	}
 }
 
-// asynchronous is what a link has for requests whose callers do not wait.
+// asynchronous is what a link has for requests whose callers do not wait on it.
 type asynchronous struct {
-	open     int        // under link.mu: requests whose done has not run
-	finished []*Pending // under link.mu: whose done is to run
-	running  bool       // under link.mu: the goroutine exists
-	wake     chan struct{}
-	leads    atomic.Bool
+	open    atomic.Int32 // requests under way
+	eager   atomic.Int32 // of those, whose users read nothing themselves
+	readers atomic.Int32 // Readers that wait for another one's reading
+	visited atomic.Bool  // a Reader came since the keeper looked
+	running bool         // under link.mu: the goroutine exists
+	wake    chan struct{}
 }
 
 // signal makes the goroutine look around.

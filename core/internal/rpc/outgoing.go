@@ -11,7 +11,7 @@ import (
 // send sends a request and enters it for its reply. Where too much is queued for the peer, it waits
 // if patient.
 func (s *session) send(f *wire.Frame, p *Pending, deadline int64, patient bool,
-	callback func(*Reply, error)) error {
+	completion Completion) error {
 	l, err := s.route(f.Message, deadline)
 	if err == nil {
 		err = l.room(deadline, patient)
@@ -20,10 +20,9 @@ func (s *session) send(f *wire.Frame, p *Pending, deadline int64, patient bool,
 		return failed(err, false)
 	}
 	p.prepare(s, l, deadline)
-	if p.done = callback; callback != nil {
-		p.holds.Store(2)
+	if p.done = completion; completion != nil {
 		p.size.Store(0) // a reply may be faster than transmit
-		l.expect()
+		l.expect(p)
 	}
 	if err = s.enter(p); err == nil {
 		if err = s.transmit(f, p, l); err == nil || err == errCompleted {
@@ -31,8 +30,8 @@ func (s *session) send(f *wire.Frame, p *Pending, deadline int64, patient bool,
 		}
 	}
 	p.state.Store(idle)
-	if callback != nil {
-		l.unexpect()
+	if completion != nil {
+		l.unexpect(p)
 	}
 	return failed(err, false)
 }
@@ -148,19 +147,15 @@ func (s *session) expectBulk(id uint64, from *link) {
 		s.fail(err)
 		return
 	}
-	bulk.expect()
 	s.mu.Lock()
 	at := id & (1<<idBits - 1)
-	moved := s.slots[at].use == id>>idBits && s.slots[at].p != nil
-	if moved {
-		s.slots[at].p.link.Store(bulk)
-	}
-	s.mu.Unlock()
-	if moved {
-		from.unexpect()
+	defer s.mu.Unlock()
+	if p := s.slots[at].p; p != nil && s.slots[at].use == id>>idBits {
+		from.unexpect(p)
+		p.eager = true // its user waits for another connection
+		bulk.expect(p)
+		p.link.Store(bulk)
 		bulk.arm()
-	} else {
-		bulk.unexpect()
 	}
 }
 

@@ -78,29 +78,7 @@ func (p *Peer) Send(req *wire.Frame, pending *Pending, deadline int64) error {
 	return s.send(req, pending, deadline, false, nil)
 }
 
-// Start sends a request and has done called with its reply, or with its error, once, unless Start
-// itself fails. done runs on a goroutine of rpc and must not block; reply is valid until it
-// returns. The request leaves at the next Flush. Its deadline is looked at every 50 ms.
-func (p *Peer) Start(req *wire.Frame, deadline int64, done func(reply *Reply, err error)) error {
-	s, err := p.session(deadline)
-	if err != nil {
-		return failed(err, false)
-	}
-	pending := pendings.Get().(*Pending)
-	err = s.send(req, pending, deadline, false, done)
-	if err != nil {
-		pending.done = nil
-		pending.holds.Store(0)
-		pendings.Put(pending)
-		return err
-	}
-	l := pending.sentOn
-	pending.drop()
-	l.arm()
-	return nil
-}
-
-// Flush sends what Send and Start left to be sent. Where that fails the requests will say so.
+// Flush sends what Send left to be sent. Where that fails the requests will say so.
 func (p *Peer) Flush() {
 	for _, s := range [...]*session{p.out.Load(), p.in.Load()} {
 		if s == nil {
@@ -144,20 +122,35 @@ func (p *Peer) Up() bool {
 
 // session gives the session to use, and dials where there is none.
 func (p *Peer) session(deadline int64) (*session, error) {
-	if s := p.out.Load(); s != nil && !s.down.Load() {
+	if s := p.connected(); s != nil {
 		return s, nil
 	}
 	if len(p.known()) == 0 {
-		if s := p.in.Load(); s != nil && !s.down.Load() {
-			return s, nil
-		}
-		return nil, status.Errorf(status.Unavailable, "node %d is not connected, and has no "+
-			"address to be reached at", p.identity.Node)
+		return nil, p.unconnected()
 	}
 	if deadline == 0 {
 		deadline = clock.After(p.node.cfg.Timeout)
 	}
 	return p.connect(deadline)
+}
+
+// Connected says whether a request could leave at once.
+func (p *Peer) Connected() bool { return p.connected() != nil }
+
+// connected gives the session to use, or nil where it would have to be dialled.
+func (p *Peer) connected() *session {
+	if s := p.out.Load(); s != nil && !s.down.Load() {
+		return s
+	}
+	if s := p.in.Load(); s != nil && !s.down.Load() && len(p.known()) == 0 {
+		return s
+	}
+	return nil
+}
+
+func (p *Peer) unconnected() error {
+	return status.Errorf(status.Unavailable, "node %d is not connected, and has no address to be "+
+		"reached at", p.identity.Node)
 }
 
 func (p *Peer) known() []string {

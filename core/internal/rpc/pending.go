@@ -29,11 +29,11 @@ type Pending struct {
 	elsew atomic.Bool          // the reply comes by the bulk connection, which link is not yet
 
 	state atomic.Uint32
-	event futex.Event         // set when state or link changed, or the lead is free
-	in    *transport.Inbound  // with state done
-	err   error               // with state done
-	done  func(*Reply, error) // of an asynchronous request
-	holds atomic.Int32        // of an asynchronous request: by Start, and until done has run
+	event futex.Event        // set when state or link changed, or the lead is free
+	in    *transport.Inbound // with state done
+	err   error              // with state done
+	done  Completion         // of an asynchronous request
+	eager bool               // with done: its user reads nothing itself
 
 	// Under link.mu: the place among those who wait for the leader.
 	queued     bool
@@ -60,8 +60,16 @@ func (p *Pending) complete(in *transport.Inbound, err error) {
 }
 
 // Wait waits for the reply on the calling goroutine. It is called once for each Send.
-func (pending *Pending) Wait(reply *Reply) error {
-	p := pending
+func (p *Pending) Wait(reply *Reply) error {
+	if err := p.await(); err != nil {
+		reply.Clear()
+		return err
+	}
+	return p.Collect(reply)
+}
+
+// await waits until the request has ended, or gives why it was given up.
+func (p *Pending) await() error {
 	if p.state.Load() == idle {
 		return failed(status.Errorf(status.Internal, "rpc: Wait without Send"), false)
 	}
@@ -69,7 +77,7 @@ func (pending *Pending) Wait(reply *Reply) error {
 		_ = p.sentOn.conn.Flush() // if it fails the session ends, and with it the request
 	}
 	for p.state.Load() != done {
-		if err := p.await(); err != nil {
+		if err := p.step(); err != nil {
 			if p.session.withdraw(p) {
 				p.state.Store(idle)
 				return failed(err, p.mayBeSent())
@@ -77,7 +85,7 @@ func (pending *Pending) Wait(reply *Reply) error {
 			p.finish() // its reply is being read at this moment
 		}
 	}
-	return p.collect(reply)
+	return nil
 }
 
 // finish waits for a completion that is under way.
@@ -87,8 +95,8 @@ func (p *Pending) finish() {
 	}
 }
 
-// collect gives what a request that is done came to.
-func (p *Pending) collect(reply *Reply) error {
+// Collect gives what a request that has ended came to.
+func (p *Pending) Collect(reply *Reply) error {
 	in, err := p.in, p.err
 	p.in, p.err = nil, nil
 	p.state.Store(idle)
@@ -107,8 +115,8 @@ func (p *Pending) mayBeSent() bool {
 	return end == 0 || end <= p.sentOn.conn.Written()
 }
 
-// await waits as leader or as follower until something changed, or gives why to give up.
-func (p *Pending) await() error {
+// step waits as leader or as follower until something changed, or gives why to give up.
+func (p *Pending) step() error {
 	s := p.session
 	if s.down.Load() {
 		p.event.Wait(transport.Slice) // teardown completes it

@@ -88,7 +88,7 @@ func TestLargeAnswer(t *testing.T) {
 		callers.Wait()
 		answers := make(chan int, 8)
 		for range 8 {
-			require.NoError(t, p.Start(operationFrame(0, nil), soon(), func(r *Reply, err error) {
+			require.NoError(t, start(p, operationFrame(0, nil), soon(), func(r *Reply, err error) {
 				check(t, err)
 				answers <- len(r.Value.Bytes)
 			}))
@@ -161,7 +161,7 @@ func TestStart(t *testing.T) {
 		var reply Reply
 		defer reply.Clear()
 		for i := range starts {
-			require.NoError(t, p.Start(operationFrame(uint64(i), nil), soon(),
+			require.NoError(t, start(p, operationFrame(uint64(i), nil), soon(),
 				func(r *Reply, err error) {
 					check(t, err)
 					answers <- r.Version

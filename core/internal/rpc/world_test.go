@@ -179,3 +179,28 @@ func requireCode(t testing.TB, err error, code status.Code) {
 type cancelFunc func()
 
 func (f cancelFunc) Cancel() { f() }
+
+// callback is an asynchronous request that ends in a function.
+type callback struct {
+	Pending
+	done func(*Reply, error)
+}
+
+func (c *callback) Completed(p *Pending) {
+	var reply Reply
+	err := p.Collect(&reply)
+	c.done(&reply, err)
+	reply.Clear()
+}
+
+// start sends a request that ends in a function, which a goroutine of rpc calls.
+func start(p *Peer, req *wire.Frame, deadline int64, done func(*Reply, error)) error {
+	var r Reader
+	r.Eager.Store(true)
+	c := &callback{done: done}
+	if err := r.Start(p, req, &c.Pending, deadline, c); err != nil {
+		return err
+	}
+	c.sentOn.arm()
+	return nil
+}

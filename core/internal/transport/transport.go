@@ -68,6 +68,11 @@ type Conn interface {
 	Skip()
 	// Ready says whether Next would find a frame without asking the system.
 	Ready() bool
+	// Descriptor gives what is readable when Next would find something to receive, for a receiver
+	// that waits for more than this. It stays open until Return, which must follow. Negative: there
+	// is none, and no Return.
+	Descriptor() int
+	Return()
 	// Park waits, without a thread, until there may be something for Next.
 	Park() error
 

@@ -233,6 +233,12 @@ func (c *conn) Park() error {
 	return nil
 }
 
+// Descriptor gives none: the other end wakes a receiver by other means.
+func (c *conn) Descriptor() int { return -1 }
+
+// Return is never called.
+func (c *conn) Return() {}
+
 // SetLimits does nothing: the other end is this process.
 func (c *conn) SetLimits(wire.Limits) {}
 

@@ -236,6 +236,17 @@ func (i *inbox) receive(into []byte, wait time.Duration) (int, unix.Errno) {
 	}
 }
 
+// Descriptor gives the socket.
+func (i *inbox) Descriptor() int {
+	if !i.c.sock.enter() {
+		return -1
+	}
+	return i.c.sock.fd
+}
+
+// Return ends the use of Descriptor.
+func (i *inbox) Return() { i.c.sock.leave() }
+
 // Park waits in the poller.
 func (i *inbox) Park() error {
 	if !i.c.sock.enter() {

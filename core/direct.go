@@ -1,0 +1,225 @@
+package core
+
+import (
+	"time"
+
+	"dcf/core/internal/clock"
+	"dcf/core/internal/exec"
+	"dcf/core/internal/rpc"
+	"dcf/core/internal/sched"
+	"dcf/core/status"
+	"dcf/udf"
+	"dcf/wire"
+)
+
+// A call of a queue with one target that is elsewhere is one request: it needs no task, no goroutine
+// and no copy, and whoever reads its reply writes the result. What turns out to need more goes on
+// from there as a task.
+
+var _ rpc.Completion = (*running)(nil)
+
+// queueGrace is how much later than a call's own deadline a queue gives up waiting for whoever runs
+// it.
+const queueGrace = 20 * time.Millisecond
+
+// route is where the last call went: the calls of one submit often go the same way.
+type route struct {
+	target *Vertex
+	owner  wire.Identity
+	peer   *rpc.Peer // nil: it may have to be asked for, or connected, which takes time
+}
+
+// find finds the owner of a vertex that is elsewhere, without waiting.
+func (to *route) find(v *Vertex) {
+	w := v.worker
+	to.target, to.peer = v, nil
+	if v.record.Load() != nil || w.here(v) {
+		return
+	}
+	owner, known := w.knownOwner(v.id)
+	if !known {
+		return
+	}
+	if p := w.peer(owner); p.Connected() {
+		to.owner, to.peer = owner, p
+	}
+}
+
+// here says whether a vertex is in this worker's store.
+func (w *Worker) here(v *Vertex) bool {
+	pin, err := w.store.Pin()
+	if err != nil {
+		return true
+	}
+	defer w.store.Unpin(pin)
+	return w.store.Find(v.id) != nil
+}
+
+// send sends a call that is one request, or says that it is none. The caller holds mu.
+func (q *Queue) send(r *running, to *route, floor uint64) bool {
+	c, w := r.caller, q.worker
+	fn := c.UDF.function
+	if len(c.Targets) != 1 || c.TargetArguments != nil || c.Flags&Timed != 0 || fn.Finishing ||
+		c.Arguments.Batch != nil || len(c.Arguments.Bytes) > wire.MaxInlineBytes {
+		return false
+	}
+	if c.Targets[0] != to.target {
+		to.find(c.Targets[0])
+	}
+	if to.peer == nil || w.pick(c.Flags, fn, to.owner) == sched.Here {
+		return false
+	}
+	f := w.newFrame(to.owner)
+	f.peer = to.peer
+	f.one(c, r.ticket, floor)
+	r.request = f
+	if err := q.reader.Start(f.peer, &f.request, &f.pending, r.deadline, r); err != nil {
+		r.request = nil
+		f.release()
+		if lost(err) {
+			return false
+		}
+		c.fail(err)
+		q.answered(r)
+		return true
+	}
+	w.running.Add(1)
+	w.counts.tasks.Add(1)
+	return true
+}
+
+// one fills a frame with a call that starts here on one vertex.
+func (f *frame) one(c *Call, sequence, floor uint64) {
+	fn, m := c.UDF.function, &f.call
+	m.Root, m.Sequence, m.Floor = f.worker.self, sequence, floor
+	m.Depth, m.SpawnBudget, m.Arguments, m.Flags = 1, exec.DefaultSpawnBudget, c.Arguments, wire.CallTree
+	f.budget = exec.DefaultSpawnBudget
+	if fn.Flags&udf.Updates == 0 {
+		m.Flags |= wire.CallReadOnly
+	}
+	f.paths = append(f.paths, 0)
+	m.UDFs = append(m.UDFs, wire.UDFRef{Name: fn.Name, Hash: fn.Hash})
+	m.Targets = append(m.Targets, wire.Target{ID: c.Targets[0].id, Path: f.paths})
+	f.request.Header = wire.SessionHeader{Kind: wire.KindCall, TraceID: traceOf(f.worker.self, sequence)}
+	f.request.Message = m
+}
+
+// Completed is called by rpc when the request has ended, on the goroutine that read the reply.
+func (r *running) Completed(p *rpc.Pending) {
+	reply, received, err := p.Peek()
+	q := r.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f := r.request
+	r.request = nil
+	if !r.late && r.needsMore(f, reply, err) {
+		r.own()
+		q.arm(r.deadline)
+		go r.goOn(f)
+		return
+	}
+	q.worker.running.Add(-1)
+	if r.late {
+		p.Discard()
+		f.release()
+		r.abandon()
+		return
+	}
+	c := r.caller
+	c.rare = true
+	if err == nil {
+		c.answer(f, reply, received)
+	} else {
+		c.fail(err)
+		c.Effects = Effects(f.unanswered(c.UDF.function.Flags&udf.Updates == 0, err))
+	}
+	p.Discard()
+	f.release()
+	q.answered(r)
+}
+
+// answered gives a call back whose request has ended; the caller holds mu.
+func (q *Queue) answered(r *running) {
+	r.caller.Ticket = 0
+	if r.caller.Effects == EffectsUnknown {
+		r.caller.Ticket = r.ticket
+	} else {
+		q.worker.giveUp(r.ticket)
+	}
+	q.giveBack(r)
+	r.free()
+}
+
+// needsMore says whether a request is to be sent again, somewhere else or as something else, or its
+// answer is to be folded.
+func (r *running) needsMore(f *frame, reply *wire.Reply, err error) bool {
+	switch {
+	case err != nil:
+		return lost(err) && clock.Until(r.deadline) > 0 && !r.queue.closed
+	case reply.Error != nil:
+		return reply.Error.Code == status.NotFound && reply.Error.Vertex == f.call.Targets[0].ID
+	}
+	return reply.Missing != 0 || len(reply.Parts) > 1
+}
+
+// goOn goes on from the end of the request with a task.
+func (r *running) goOn(f *frame) {
+	w, c := r.queue.worker, &r.call[0]
+	defer w.running.Add(-1)
+	f.call.Arguments = c.Arguments
+	item := exec.Item{Function: c.UDF.function, Target: c.Targets[0].id}
+	f.items = append(f.items, item)
+	t := w.newTask(c)
+	t.Origin.Floor, t.TraceID = f.call.Floor, f.request.Header.TraceID
+	t.Deadline = r.deadline - int64(queueGrace)
+	t.Budget = 0 // it travels with the frame
+	t.Adopt(f)
+	c.task = t
+	w.land(c)
+	r.end()
+}
+
+// cancel asks a call to end, and gives the request that the caller is to end without mu.
+func (r *running) cancel() (request rpc.Handle) {
+	if r.flag != nil {
+		r.flag.Store(1)
+	}
+	if r.request != nil {
+		request = r.request.pending.Handle()
+	}
+	return request
+}
+
+// answer takes in the reply to a call that was one request. It has at most one part.
+func (c *Call) answer(f *frame, reply *wire.Reply, received int64) {
+	w := f.worker
+	c.Version, c.Effects = reply.Version, Effects(reply.Effects)
+	c.BytesMoved = uint64(f.pending.SentBytes()+received) + reply.BytesMoved
+	c.ServedBy, c.ServedHow = w.self.Node, InProcess
+	for _, runs := range reply.Ran {
+		c.Ran = append(c.Ran, NodeRuns(runs))
+		c.ServedHow = Network
+	}
+	if len(c.Ran) == 1 {
+		c.ServedBy = c.Ran[0].Node
+	}
+	switch {
+	case reply.Error != nil:
+		failure := cloneError(reply.Error)
+		if failure.Node == 0 {
+			failure.Node = f.owner.Node
+		}
+		if c.Effects == EffectsComplete {
+			c.Effects = EffectsUnknown // some were applied, not all
+		}
+		c.fail(failure)
+	case len(reply.Parts) == 1:
+		c.setResult(&reply.Parts[0].Value)
+	}
+}
+
+// traceOf gives a call that starts at a worker the id that its frames carry.
+func traceOf(self wire.Identity, sequence uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio: spreads neighbours (Knuth, 6.4)
+	return ((self.Node<<32|uint64(self.Incarnation))*odd ^ sequence) | 1
+}

@@ -1,0 +1,138 @@
+package rpc
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"dcf/core/internal/transport"
+	"dcf/wire"
+)
+
+// Reader is one user's asynchronous requests. It reads their replies on the goroutine that wants
+// them: no other stands between. While that goroutine is elsewhere, a goroutine of rpc reads, at
+// once where the Reader is Eager, else within 50 ms. The zero Reader is ready.
+type Reader struct {
+	// Eager says that somebody waits for completions without calling Wait.
+	Eager atomic.Bool
+
+	mu    sync.Mutex
+	links []*link // under mu: where requests were sent
+
+	// Of Wait, which one goroutine at a time calls.
+	all, leads []*link
+	fds        []unix.PollFd
+}
+
+// Start sends a request and has done told of its end, once, unless Start itself fails. The request
+// leaves at the next Flush. pending belongs to rpc until both have happened. Where there is no
+// session, or not enough room, Start fails at once.
+func (r *Reader) Start(p *Peer, req *wire.Frame, pending *Pending, deadline int64, done Completion) error {
+	s := p.connected()
+	if s == nil {
+		return failed(p.unconnected(), false)
+	}
+	pending.eager = r.Eager.Load()
+	if err := s.send(req, pending, deadline, false, done); err != nil {
+		return err
+	}
+	l := pending.sentOn
+	r.mu.Lock()
+	if !slices.Contains(r.links, l) {
+		r.links = append(slices.DeleteFunc(r.links, (*link).over), l)
+	}
+	r.mu.Unlock()
+	return nil
+}
+
+// over says that nothing is to come on the link any more.
+func (l *link) over() bool { return l.session.down.Load() && l.async.open.Load() == 0 }
+
+// Flush sends what Start left to be sent.
+func (r *Reader) Flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.links {
+		_ = l.conn.Flush() // if it fails the session ends, and with it the requests
+		if r.Eager.Load() {
+			l.arm()
+		}
+	}
+}
+
+// Wait reads connections on which requests are due until something arrived, wake is readable, or the
+// time is over. awake is called when it does not sleep any more and before anything completes.
+func (r *Reader) Wait(wake int, wait time.Duration, awake func()) {
+	r.mu.Lock()
+	r.all = append(r.all[:0], r.links...)
+	r.mu.Unlock()
+	r.leads = r.leads[:0]
+	r.fds = append(r.fds[:0], unix.PollFd{Fd: int32(wake), Events: unix.POLLIN})
+	for _, l := range r.all {
+		if r.lead(l) && l.conn.Ready() {
+			wait = 0
+		}
+	}
+	waitFor(r.fds, wait)
+	awake()
+	for i, l := range r.leads {
+		if r.fds[i+1].Revents != 0 || l.conn.Ready() {
+			l.read()
+		}
+		l.conn.Return()
+		l.pass()
+	}
+	for _, l := range r.all {
+		l.async.readers.Add(-1)
+	}
+	clear(r.all)
+	clear(r.leads)
+}
+
+// lead takes the lead of a link, if something is due there and nobody else has it.
+func (r *Reader) lead(l *link) bool {
+	l.async.readers.Add(1)
+	if l.served || l.async.open.Load() == 0 {
+		return false
+	}
+	if !l.async.visited.Load() {
+		l.async.visited.Store(true)
+	}
+	l.mu.Lock()
+	free := !l.leading
+	l.leading = true
+	l.mu.Unlock()
+	if !free {
+		return false
+	}
+	fd := l.conn.Descriptor()
+	if fd < 0 { // it cannot be waited for here
+		l.pass()
+		l.async.readers.Add(-1)
+		l.arm()
+		l.async.readers.Add(1)
+		return false
+	}
+	r.leads = append(r.leads, l)
+	r.fds = append(r.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	return true
+}
+
+// read takes in what is here.
+func (l *link) read() {
+	again, err := l.receive(0)
+	for err == nil && !again && l.conn.Ready() {
+		again, err = l.receive(0)
+	}
+}
+
+// waitFor sleeps until one of the descriptors is readable.
+func waitFor(fds []unix.PollFd, wait time.Duration) {
+	timeout := unix.NsecToTimespec(int64(max(min(wait, transport.Slice), 0)))
+	_, _, _ = unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))),
+		uintptr(len(fds)), uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+}
