@@ -31,6 +31,9 @@ const (
 	// MaxResends is how often a request whose connection broke is sent again, over a quarter of a
 	// second in all.
 	MaxResends = 8
+	// leastProcessors is how many goroutines the Go runtime of libdcf and dcfnode runs at a time, at
+	// least: more than there are CPUs, since a thread that waits in the system counts for a while.
+	leastProcessors = 8
 	// gatherWindow is how many calls of one Run are looked at to find those of one function.
 	gatherWindow = 4 * exec.WaveSize
 	// interruptSlice is how often a wait asks whether it was interrupted.

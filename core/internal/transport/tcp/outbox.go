@@ -13,19 +13,24 @@ import (
 	"dcf/wire"
 )
 
-// outbox is the sending half of a conn. Frames gather in out until Flush; what the socket does not
-// take moves to queue, and from then on a writer goroutine alone writes, until queue is empty.
+// outbox is the sending half of a conn. Frames gather in out until Flush. One goroutine at a time
+// flushes, without mu: what others send meanwhile leaves with its next system call, and they need
+// not wait. What the socket does not take moves to queue, and from then on a writer goroutine alone
+// writes, until queue is empty.
 type outbox struct {
 	c *conn
 
-	mu      sync.Mutex
-	room    *sync.Cond // queue became shorter, a slice passed, or the connection ended
-	encoder *wire.Encoder
-	out     []byte       // whole frames without bodies, not yet handed over
-	pieces  []unix.Iovec // scratch of senders
-	queue   []*segment   // in order; while it is not empty the writer runs
-	writing bool         // the writer runs
-	ended   bool
+	mu       sync.Mutex
+	room     *sync.Cond // queue became shorter, a slice passed, a flush or the connection ended
+	encoder  *wire.Encoder
+	out      []byte       // whole frames without bodies, not yet handed over
+	spare    []byte       // is out while what was out is being flushed
+	pieces   []unix.Iovec // scratch of senders
+	queue    []*segment   // in order; while it is not empty the writer runs
+	flushing bool         // a goroutine hands over what was out
+	waiting  int          // those who wait for the end of that
+	writing  bool         // the writer runs
+	ended    bool
 
 	queued     atomic.Int64  // bytes in queue
 	appended   atomic.Uint64 // bytes of all frames so far
@@ -65,6 +70,9 @@ func (o *outbox) Send(f *wire.Frame) (int64, uint64, error) {
 
 // sendLarge sends a frame that has a body.
 func (o *outbox) sendLarge(f *wire.Frame) (int64, uint64, error) {
+	if !o.await() {
+		return 0, 0, o.c.reason()
+	}
 	header, body, bodyLen, err := o.encoder.Encode(f)
 	if err != nil {
 		return 0, 0, err
@@ -92,37 +100,71 @@ func (o *outbox) Flush() error {
 	return nil
 }
 
-// flush empties out: into the socket, or into queue.
+// flush empties out: into the socket, or into queue. Where another goroutine is at it already, that
+// one goes on.
 func (o *outbox) flush() {
-	if len(o.out) == 0 || o.ended {
+	if o.flushing {
 		return
 	}
-	done := 0
-	if len(o.queue) == 0 {
-		if !o.c.sock.enter() {
+	for len(o.out) > 0 && !o.ended {
+		if len(o.queue) > 0 {
+			o.enqueue(&segment{pieces: [][]byte{append([]byte(nil), o.out...)}})
+			o.out = cleared(o.out)
 			return
 		}
-		n, errno := sendNow(o.c.sock.fd, o.out)
-		o.c.sock.leave()
-		if errno == 0 {
-			done = n
-			o.written.Add(uint64(n))
-		} else if errno != unix.EAGAIN && errno != unix.EINTR {
-			o.failLocked(errno)
+		if !o.handOver() {
 			return
 		}
 	}
-	if done < len(o.out) {
-		o.enqueue(&segment{pieces: [][]byte{append([]byte(nil), o.out[done:]...)}})
-	}
-	o.clearOut()
 }
 
-func (o *outbox) clearOut() {
-	if cap(o.out) > transport.MaxKeptBytes {
-		o.out = nil
+// handOver writes what is out, without mu, and queues what the socket does not take.
+func (o *outbox) handOver() bool {
+	if !o.c.sock.enter() {
+		return false
 	}
-	o.out = o.out[:0]
+	flushed := o.out
+	o.out, o.spare, o.flushing = o.spare, nil, true
+	// Counted ahead: what may have left must never seem not to have.
+	o.written.Add(uint64(len(flushed)))
+	o.mu.Unlock()
+	n, errno := sendNow(o.c.sock.fd, flushed)
+	o.c.sock.leave()
+	o.mu.Lock()
+	o.flushing, o.spare = false, cleared(flushed)
+	if o.waiting > 0 {
+		o.room.Broadcast()
+	}
+	if errno != 0 {
+		n = 0
+		if errno != unix.EAGAIN && errno != unix.EINTR {
+			o.failLocked(errno)
+			return false
+		}
+	}
+	if n < len(flushed) {
+		o.written.Add(uint64(n) - uint64(len(flushed)))
+		o.enqueue(&segment{pieces: [][]byte{append([]byte(nil), flushed[n:]...)}})
+	}
+	return true
+}
+
+// await waits until nobody flushes, and says whether the connection goes on.
+func (o *outbox) await() bool {
+	for o.flushing && !o.ended {
+		o.waiting++
+		o.room.Wait()
+		o.waiting--
+	}
+	return !o.ended
+}
+
+// cleared gives a buffer back for reuse, unless it grew large.
+func cleared(buffer []byte) []byte {
+	if cap(buffer) > transport.MaxKeptBytes {
+		return nil
+	}
+	return buffer[:0]
 }
 
 // sendBody hands over out and the body of its last frame, f. The body's pieces belong to f and to
@@ -152,7 +194,7 @@ func (o *outbox) sendBody(f *wire.Frame, body [][]byte) {
 	if kept := o.keep(f, body, max(-rest, 0)); len(kept.pieces) > 0 {
 		o.enqueue(kept)
 	}
-	o.clearOut()
+	o.out = cleared(o.out)
 }
 
 // sendPieces hands over as much of pieces as the socket takes without waiting.
@@ -289,6 +331,7 @@ func (o *outbox) WaitRoom(deadline int64) error {
 func (o *outbox) finish(deadline int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.await()
 	o.flush()
 	for len(o.queue) > 0 && !o.ended && clock.Until(deadline) > 0 {
 		o.room.Wait() // the writer wakes it every slice
