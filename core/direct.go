@@ -99,7 +99,7 @@ func (f *frame) one(c *Call, sequence, floor uint64) {
 	}
 	f.paths = append(f.paths, 0)
 	m.UDFs = append(m.UDFs, wire.UDFRef{Name: fn.Name, Hash: fn.Hash})
-	m.Targets = append(m.Targets, wire.Target{ID: c.Targets[0].id, Path: f.paths})
+	m.Targets = append(m.Targets, wire.Target{ID: c.Targets[0].id, Birth: c.Targets[0].birth, Path: f.paths})
 	f.request.Header = wire.SessionHeader{Kind: wire.KindCall, TraceID: traceOf(f.worker.self, sequence)}
 	f.request.Message = m
 }
@@ -167,7 +167,7 @@ func (r *running) goOn(f *frame) {
 	w, c := r.queue.worker, &r.call[0]
 	defer w.running.Add(-1)
 	f.call.Arguments = c.Arguments
-	item := exec.Item{Function: c.UDF.function, Target: c.Targets[0].id}
+	item := exec.Item{Function: c.UDF.function, Target: c.Targets[0].id, Birth: c.Targets[0].birth}
 	f.items = append(f.items, item)
 	t := w.newTask(c)
 	t.Origin.Floor, t.TraceID = f.call.Floor, f.request.Header.TraceID

@@ -24,7 +24,7 @@ type brought struct {
 // bring asks for a vertex's data.
 func (w *Worker) bring(t *exec.Task, item exec.Item, owner wire.Identity) *brought {
 	b := &brought{worker: w, item: item}
-	b.op = wire.Operation{Op: wire.OpFetch, ID: item.Target}
+	b.op = wire.Operation{Op: wire.OpFetch, ID: item.Target, Birth: item.Birth}
 	b.request = wire.Frame{Header: wire.SessionHeader{Kind: wire.KindOperation, TraceID: t.TraceID},
 		Message: &b.op}
 	b.peer = w.peer(owner)

@@ -66,7 +66,7 @@ func (w *Worker) sendFrame(t *exec.Task, f *frame) {
 		it := &f.items[i]
 		start := len(f.paths)
 		f.paths = it.AppendIndexes(f.paths)
-		c.Targets = append(c.Targets, wire.Target{ID: it.Target, UDF: f.udf(it), Once: it.Once,
+		c.Targets = append(c.Targets, wire.Target{ID: it.Target, Birth: it.Birth, UDF: f.udf(it), Once: it.Once,
 			HasArguments: it.Own, Arguments: it.Value,
 			Path: f.paths[start:len(f.paths):len(f.paths)]})
 	}

@@ -72,7 +72,7 @@ func (v *Vertex) update(op *wire.Operation) (uint64, error) {
 func (v *Vertex) send(op *wire.Operation, timeout time.Duration,
 	send func(*rpc.Peer, *wire.Operation, int64) (*rpc.Reply, error)) (*rpc.Reply, error) {
 	w := v.worker
-	op.ID = v.id
+	op.ID, op.Birth = v.id, v.birth
 	deadline := clock.After(w.timeout(timeout))
 	owner, err := w.ownerOf(v.id, deadline)
 	if err != nil {

@@ -110,7 +110,8 @@ func (w *Worker) place(node uint64, c creation, deadline int64) (*Vertex, error)
 	if c.value != nil {
 		c.value.Release()
 	}
-	return &Vertex{worker: w, id: reply.Vertices[0].ID}, nil
+	made := &reply.Vertices[0]
+	return &Vertex{worker: w, id: made.ID, birth: made.Birth}, nil
 }
 
 // create makes a vertex here. A name is claimed in the cluster first; where another node owns it

@@ -61,7 +61,7 @@ func (w *Worker) runSimple(frame *exec.Frame, c *Call) (later int) {
 		return notSimple
 	}
 	in, out := &frame.Inputs[0], &frame.Outputs[0]
-	look(in, record, version)
+	fillInput(in, record, version)
 	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
 	in.Cancelled, in.Deadline = frame.Never, 0
 	frame.Runs(fn)
@@ -79,13 +79,6 @@ func (w *Worker) runSimple(frame *exec.Frame, c *Call) (later int) {
 	out.Clear()
 	frame.Scratch.Reset()
 	return 0
-}
-
-// look fills in what an input has of its vertex.
-func look(in *udf.Input, record *store.Record, version *store.Version) {
-	in.Vertex, in.Version, in.Batch = record.ID(), version.Number(), version.Batch()
-	in.Children, in.Parents = version.Children(), record.Parents()
-	in.Views, in.Remote = version.Views(), false
 }
 
 // runAtOnce runs the calls that need nothing but a vertex which is here, and gives how many are
@@ -144,7 +137,7 @@ func (w *Worker) input(frame *exec.Frame, c *Call, at int) bool {
 		return false
 	}
 	in := &frame.Inputs[at]
-	look(in, record, version)
+	fillInput(in, record, version)
 	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
 	in.Cancelled, in.Deadline = frame.Never, 0
 	if c.Timeout > 0 || c.cancel != nil {
@@ -394,7 +387,7 @@ func (w *Worker) addTargets(t *exec.Task, c *Call) {
 			t.Fail(status.Errorf(status.NotFound, "vertex %v was dropped", v.id).WithVertex(v.id))
 			return
 		}
-		add(i, exec.Item{Target: v.id})
+		add(i, exec.Item{Target: v.id, Birth: v.birth})
 	}
 	if len(c.Targets) == 0 {
 		for i, id := range c.TargetIDs {

@@ -164,7 +164,7 @@ func (s *served) addTargets(c *wire.Call) (short bool, missing uint32) {
 		}
 		cost := fn.Cost()
 		short = short && (fn.Flags&udf.Short != 0 || cost > 0 && cost*int64(len(c.Targets)) < InlineCost)
-		item := exec.Item{Function: fn, Target: target.ID, Once: target.Once, Prefix: target.Path,
+		item := exec.Item{Function: fn, Target: target.ID, Birth: target.Birth, Once: target.Once, Prefix: target.Path,
 			Own: target.HasArguments, Value: target.Arguments}
 		target.Arguments = udf.Value{} // a batch belongs to the item now
 		t.Add(item)
@@ -309,11 +309,24 @@ func (w *Worker) operation(req *rpc.Request) (*wire.Reply, error) {
 		w.self.Node, op.Op)
 }
 
+// meant gives the vertex that an operation means, with a reference for the caller.
+func (w *Worker) meant(op *wire.Operation) (*store.Record, error) {
+	r := w.store.Open(op.ID)
+	switch {
+	case r == nil:
+		return nil, notFound(op.ID)
+	case !r.Is(op.Birth):
+		w.store.Release(r)
+		return nil, exec.Gone(op.ID)
+	}
+	return r, nil
+}
+
 // readFor answers an operation that reads one vertex.
 func (w *Worker) readFor(op *wire.Operation) (reply *wire.Reply, err error) {
-	r := w.store.Open(op.ID)
-	if r == nil {
-		return nil, notFound(op.ID)
+	r, err := w.meant(op)
+	if err != nil {
+		return nil, err
 	}
 	defer w.store.Release(r)
 	err = w.read(r, func(version *store.Version) {
@@ -339,13 +352,12 @@ func (w *Worker) updateFor(op *wire.Operation, deadline int64) (wire.Reply, erro
 	if op.Op == wire.OpCreate {
 		return w.createFor(op, deadline)
 	}
-	r := w.store.Open(op.ID)
-	if r == nil {
-		return wire.Reply{}, notFound(op.ID)
+	r, err := w.meant(op)
+	if err != nil {
+		return wire.Reply{}, err
 	}
 	defer w.store.Release(r)
 	reply := wire.Reply{Effects: uint16(EffectsComplete)}
-	var err error
 	switch op.Op {
 	case wire.OpSet:
 		value := op.Value.Batch
@@ -376,5 +388,5 @@ func (w *Worker) createFor(op *wire.Operation, deadline int64) (wire.Reply, erro
 	defer v.Release()
 	op.Value.Batch = nil
 	return wire.Reply{Effects: uint16(EffectsComplete),
-		Vertices: []wire.VertexInfo{{ID: v.id, Name: c.name, Owner: w.self.Node}}}, nil
+		Vertices: []wire.VertexInfo{{ID: v.id, Birth: v.birth, Name: c.name, Owner: w.self.Node}}}, nil
 }

@@ -20,13 +20,14 @@ import (
 type Vertex struct {
 	worker   *Worker
 	id       vertex.ID
+	birth    uint64                       // which vertex of that id it is; 0: not known
 	record   atomic.Pointer[store.Record] // nil: not owned here, or released
 	released atomic.Bool
 }
 
 // local makes a handle of a record on which the caller has a reference, which moves.
 func (w *Worker) local(r *store.Record) *Vertex {
-	v := &Vertex{worker: w, id: r.ID()}
+	v := &Vertex{worker: w, id: r.ID(), birth: r.Birth()}
 	v.record.Store(r)
 	return v
 }
@@ -40,9 +41,11 @@ func (w *Worker) Open(id vertex.ID) (*Vertex, error) {
 		return w.local(r), nil
 	}
 	v := &Vertex{worker: w, id: id}
-	if _, err := v.Info(); err != nil { // who was its owner may have dropped it
+	info, err := v.described() // who was its owner may have dropped it
+	if err != nil {
 		return nil, err
 	}
+	v.birth = info.Birth
 	return v, nil
 }
 
@@ -123,16 +126,8 @@ func (v *Vertex) Info() (info VertexInfo, err error) {
 		return info, err
 	}
 	if r == nil {
-		reply, err := v.ask(&wire.Operation{Op: wire.OpInfo}, 0)
-		if err != nil {
-			return info, err
-		}
-		defer releaseReply(reply)
-		if len(reply.Vertices) != 1 {
-			return info, status.Errorf(status.Corrupt, "the owner of %v described %d vertices, not one",
-				v.id, len(reply.Vertices))
-		}
-		return infoOf(reply.Vertices[0], RemoteVertex), nil
+		described, err := v.described()
+		return infoOf(described, RemoteVertex), err
 	}
 	defer v.worker.store.Release(r)
 	err = v.worker.read(r, func(version *store.Version) {
@@ -141,9 +136,23 @@ func (v *Vertex) Info() (info VertexInfo, err error) {
 	return info, err
 }
 
+// described asks the owner of a remote vertex what it is.
+func (v *Vertex) described() (info wire.VertexInfo, err error) {
+	reply, err := v.ask(&wire.Operation{Op: wire.OpInfo}, 0)
+	if err != nil {
+		return info, err
+	}
+	defer releaseReply(reply)
+	if len(reply.Vertices) != 1 {
+		return info, status.Errorf(status.Corrupt, "the owner of %v described %d vertices, not one",
+			v.id, len(reply.Vertices))
+	}
+	return reply.Vertices[0], nil
+}
+
 // describe is what other workers are told of a vertex.
 func (w *Worker) describe(r *store.Record, version *store.Version) wire.VertexInfo {
-	info := wire.VertexInfo{ID: r.ID(), Name: r.Name(), Owner: w.self.Node, Version: version.Number(),
+	info := wire.VertexInfo{ID: r.ID(), Birth: r.Birth(), Name: r.Name(), Owner: w.self.Node, Version: version.Number(),
 		Rows: -1, Children: uint64(len(version.Children())), Group: version.Group()}
 	if b := version.Batch(); b != nil {
 		info.Rows, info.Bytes = b.Rows(), b.Bytes()

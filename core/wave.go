@@ -98,7 +98,7 @@ func (w *Worker) inputOf(frame *exec.Frame, fn *exec.Function, req *rpc.Request,
 	c := req.Call
 	target := &c.Targets[0]
 	record := w.store.Find(target.ID)
-	if record == nil {
+	if record == nil || !record.Is(target.Birth) {
 		return false
 	}
 	version := record.Current()

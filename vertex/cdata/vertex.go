@@ -45,6 +45,7 @@ type Record struct {
 	Index    uint32
 	Lock     atomic.Uint32
 	Refs     atomic.Int32
+	Birth    uint64
 }
 
 // MaxPins is how many readers one store has at a time.

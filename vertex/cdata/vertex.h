@@ -36,6 +36,7 @@ typedef struct dcf_record {
   uint32_t index;
   _Atomic uint32_t lock;
   _Atomic int32_t refs;
+  uint64_t birth; /* no other vertex of that id has it */
 } dcf_record;
 
 #define DCF_MAX_PINS 1024

@@ -73,6 +73,7 @@ type Item struct {
 	Name     string    // of the function, where Function is nil
 	Hash     Hash
 	Target   vertex.ID
+	Birth    uint64    // which vertex of that id is meant; 0: whichever there is
 	Own      bool      // Arguments are the item's own, not those of the call
 	Value    udf.Value // the arguments where Own; owned by the item
 	Once     bool

@@ -356,7 +356,7 @@ func (t *Task) expand(it *Item, children []vertex.ID) {
 	up := it.path()
 	for i, child := range children {
 		next := *it
-		next.Target, next.Brought = child, nil
+		next.Target, next.Birth, next.Brought = child, 0, nil
 		next.Up, next.Index, next.Prefix = up, uint32(i), nil
 		if b := next.Value.Batch; b != nil {
 			b.Retain()

@@ -6,6 +6,7 @@ import (
 	"dcf/core/internal/store"
 	"dcf/core/status"
 	"dcf/udf"
+	"dcf/vertex"
 )
 
 // local calculates what is ready and here; what is not here moves to away. It ends early when the
@@ -84,6 +85,10 @@ func (t *Task) look(it *Item, in *udf.Input) (*store.Record, bool) {
 		*it = Item{}
 		return nil, false
 	}
+	if !r.Is(it.Birth) {
+		t.fail(Gone(it.Target))
+		return nil, false
+	}
 	if v.Group() {
 		t.expand(it, v.Children())
 		*it = Item{}
@@ -108,6 +113,11 @@ func (t *Task) look(it *Item, in *udf.Input) (*store.Record, bool) {
 	}
 	t.fill(it, in, r, v)
 	return nil, true
+}
+
+// Gone is the error of what means a vertex that was dropped.
+func Gone(id vertex.ID) *status.Error {
+	return status.Errorf(status.NotFound, "vertex %v was dropped", id).WithVertex(id)
 }
 
 // NoFunction is the error of a worker that does not have a function.

@@ -22,6 +22,13 @@ type Version struct{ c cdata.Version }
 // ID gives the vertex's id.
 func (r *Record) ID() vertex.ID { return r.c.ID }
 
+// Birth gives a number, not 0, that tells the vertex from an earlier or later one of its id.
+func (r *Record) Birth() uint64 { return r.c.Birth }
+
+// Is says whether the record is of the vertex that somebody means: of that birth, or of any where
+// that is 0.
+func (r *Record) Is(birth uint64) bool { return birth == 0 || birth == r.c.Birth }
+
 // Name gives the vertex's name, empty where it has none.
 func (r *Record) Name() string {
 	return string(unsafe.Slice((*byte)(r.c.Name), r.c.NameSize))

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,7 +138,7 @@ func (s *Store) Create(v Vertex) (*Record, error) {
 	if r == nil {
 		return nil, errMemory()
 	}
-	r.c.ID, r.c.Index = v.ID, index
+	r.c.ID, r.c.Index, r.c.Birth = v.ID, index, rand.Uint64()|1
 	r.c.Refs.Store(2)
 	if err := s.name(r, v.Name); err != nil {
 		s.records.release(index)
