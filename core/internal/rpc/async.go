@@ -15,7 +15,7 @@ type Completion interface {
 // expect counts a new asynchronous request. An eager one is read by a goroutine of the link.
 func (l *link) expect(p *Pending) {
 	l.async.open.Add(1)
-	if p.eager {
+	if p.eager = p.eager || l.async.blind; p.eager {
 		l.async.eager.Add(1)
 	}
 }

@@ -34,6 +34,10 @@ func newLink(s *session, conn transport.Conn, purpose wire.Purpose, served bool)
 	conn.SetLimits(s.node.cfg.Limits)
 	l := &link{session: s, conn: conn, purpose: purpose, served: served}
 	l.async.wake = make(chan struct{}, 1)
+	l.async.blind = conn.Descriptor() < 0
+	if !l.async.blind {
+		conn.Return()
+	}
 	return l
 }
 
@@ -252,6 +256,7 @@ type asynchronous struct {
 	readers atomic.Int32 // Readers that wait for another one's reading
 	visited atomic.Bool  // a Reader came since the keeper looked
 	running bool         // under link.mu: the goroutine exists
+	blind   bool         // only a receiver sees that something arrived: all requests are eager
 	wake    chan struct{}
 }
 

@@ -58,7 +58,7 @@ func (r *Reader) Flush() {
 	defer r.mu.Unlock()
 	for _, l := range r.links {
 		_ = l.conn.Flush() // if it fails the session ends, and with it the requests
-		if r.Eager.Load() {
+		if r.Eager.Load() || l.async.blind {
 			l.arm()
 		}
 	}
@@ -96,7 +96,7 @@ func (r *Reader) Wait(wake int, wait time.Duration, awake func()) {
 // lead takes the lead of a link, if something is due there and nobody else has it.
 func (r *Reader) lead(l *link) bool {
 	l.async.readers.Add(1)
-	if l.served || l.async.open.Load() == 0 {
+	if l.served || l.async.blind || l.async.open.Load() == 0 {
 		return false
 	}
 	if !l.async.visited.Load() {
@@ -110,11 +110,9 @@ func (r *Reader) lead(l *link) bool {
 		return false
 	}
 	fd := l.conn.Descriptor()
-	if fd < 0 { // it cannot be waited for here
+	if fd < 0 { // it has just ended: reading says so
+		l.read()
 		l.pass()
-		l.async.readers.Add(-1)
-		l.arm()
-		l.async.readers.Add(1)
 		return false
 	}
 	r.leads = append(r.leads, l)
