@@ -47,7 +47,7 @@ dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs;
 static inline entry* entry_at(dcf_capi_direct* table, uint64_t handle) {
   const uint32_t slot = (uint32_t)handle;
   if (slot >= DCF_CAPI_MAX_HANDLES) return NULL;
-  entry* chunk = atomic_load_explicit(&table->chunks[slot >> CHUNK_SHIFT], memory_order_acquire);
+  entry* chunk = atomic_load(&table->chunks[slot >> CHUNK_SHIFT]);
   return chunk ? &chunk[slot & (CHUNK_ENTRIES - 1)] : NULL;
 }
 
@@ -76,13 +76,15 @@ void dcf_capi_leave(dcf_capi_direct* table, uint64_t handle) {
   if (e) atomic_compare_exchange_strong(&e->handle, &there, 0);
 }
 
-/* The object of a handle and its word; 0 where C must leave it to Go. */
+/* The object of a handle and its word; 0 where C must leave it to Go. What is read under a pin is
+ * read in the one order that all sequentially consistent operations have: after the pin was taken.
+ */
 static inline uintptr_t object_of(dcf_capi_direct* table, uint64_t handle, uint64_t* word) {
   entry* e = entry_at(table, handle);
   if (!e) return 0;
-  *word = atomic_load_explicit(&e->word, memory_order_acquire);
-  const uintptr_t object = atomic_load_explicit(&e->object, memory_order_acquire);
-  return atomic_load_explicit(&e->handle, memory_order_acquire) == handle ? object : 0;
+  *word = atomic_load(&e->word);
+  const uintptr_t object = atomic_load(&e->object);
+  return atomic_load(&e->handle) == handle ? object : 0;
 }
 
 /* ---- Pins ------------------------------------------------------------------ */
@@ -107,7 +109,7 @@ static int begin(run* r) {
   if (!r->epochs) return 0;
   if (!pin_hint) pin_hint = atomic_fetch_add(&next_hint, 1) + 1;
   const uint32_t mask = r->epochs->home - 1;
-  const uint64_t word = atomic_load_explicit(&r->epochs->current, memory_order_acquire) << 1 | 1;
+  const uint64_t word = atomic_load(&r->epochs->current) << 1 | 1;
   for (uint32_t i = 0; i <= mask; i++) {
     dcf_pin* pin = &r->epochs->pins[(pin_hint + i) & mask];
     uint64_t none = 0;
@@ -166,10 +168,10 @@ static inline int calculate(const run* r, const dcf_call* c, dcf_udf_input* inpu
   if (!program || owner != r->worker) return 0;
   dcf_record* record = (dcf_record*)object_of(&dcf_capi_vertices, c->targets->handle, &owner);
   if (!record || owner != r->worker) return 0;
-  dcf_vertex_version* version = atomic_load_explicit(&record->current, memory_order_acquire);
+  dcf_vertex_version* version = atomic_load(&record->current);
   if (!version || version->group) return 0;
   const dcf_id_list* children = version->children;
-  const dcf_id_list* parents = atomic_load_explicit(&record->parents, memory_order_acquire);
+  const dcf_id_list* parents = atomic_load(&record->parents);
   input->vertex = *(const dcf_vertex_id*)record->id;
   input->version = version->number;
   input->schema = version->schema;
