@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/exec"
 	"dcf/core/status"
 	"dcf/udf"
 	"dcf/vertex"
@@ -198,6 +199,11 @@ func TestWorkerGoneInTheMiddleOfAFanOut(t *testing.T) {
 	require.Equal(t, int64(1), number(t, workers[0], "value", safe))
 	c := call(t, workers[0], Call{UDF: function(t, workers[0], "value"), TargetIDs: ids[1:], Timeout: patience})
 	requireCode(t, status.Unavailable, c.Err)
+	require.Eventually(t, func() bool { // in the end it is declared dead, and what it sent is forgotten
+		late := exec.Origin{Node: 3, Incarnation: dying.self.Incarnation, Sequence: 1 << 40, Floor: 1}
+		_, err := workers[0].engine.Exactly(late, ids[0], func() (any, error) { return nil, nil })
+		return status.Of(err) == status.Aborted
+	}, patience, 10*time.Millisecond)
 }
 
 // kill breaks all of a worker's connections without a word.

@@ -77,17 +77,19 @@ func TestQueueDescriptor(t *testing.T) {
 	w := open(t, Options{UDFs: common()})
 	v := put(t, w, "v", 1)
 	q := queue(t, w)
-	readable := func(wait time.Duration) bool {
-		fds := []unix.PollFd{{Fd: int32(q.FD()), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(wait.Milliseconds()))
-		require.NoError(t, err)
-		return n == 1
-	}
-	require.False(t, readable(0))
+	require.False(t, readable(t, q, 0))
 	require.NoError(t, q.Submit(submitted(function(t, w, "value"), 3, v)))
-	require.True(t, readable(patience))
+	require.True(t, readable(t, q, patience))
 	drain(t, q, 3)
-	require.False(t, readable(0), "nothing is left to poll")
+	require.False(t, readable(t, q, 0), "nothing is left to poll")
+}
+
+// readable says whether a queue's descriptor is, or becomes so in time.
+func readable(t *testing.T, q *Queue, wait time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(q.FD()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(wait.Milliseconds()))
+	require.NoError(t, err)
+	return n == 1
 }
 
 func TestQueueRefusals(t *testing.T) {
@@ -160,9 +162,38 @@ func TestQueueRunsCallersFunctionsInPoll(t *testing.T) {
 	q := queue(t, w)
 	require.NoError(t, q.Submit(submitted(function(t, w, "mine"), 2, v)))
 	require.Empty(t, thread, "nobody polled yet")
-	for _, c := range drain(t, q, 2) {
+	for range 2 {
+		require.True(t, readable(t, q, 0), "there is one to run")
+		c := drain(t, q, 1)[0]
 		require.Nil(t, c.Err)
 		require.Equal(t, int64(5), get(c.Result.Bytes))
 	}
 	require.Len(t, thread, 2)
+	require.False(t, readable(t, q, 0))
+}
+
+// An update that does not return may still be applied; when it has returned its thread counts no more.
+func TestQueueLeavesAnUpdateBehind(t *testing.T) {
+	s := newStuck(t)
+	w := open(t, Options{UDFs: []udf.Definition{goFunction("stuck", udf.Updates, udf.Func{Calculate: s.calculate})}})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	late := submitted(function(t, w, "stuck"), 1, v)
+	late[0].Timeout = 50 * time.Millisecond
+	require.NoError(t, q.Submit(late))
+	c := drain(t, q, 1)[0]
+	requireCode(t, status.Timeout, c.Err, "still runs")
+	require.Equal(t, EffectsUnknown, c.Effects)
+	c.Clear()
+	overdue := func() int64 {
+		for _, s := range w.Stats() {
+			if s.Name == "calls.overdue" {
+				return s.Value
+			}
+		}
+		return -1
+	}
+	require.Equal(t, int64(1), overdue())
+	s.let()
+	require.Eventually(t, func() bool { return overdue() == 0 }, patience, time.Millisecond)
 }

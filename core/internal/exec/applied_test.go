@@ -115,6 +115,30 @@ func TestAnUpdateBelowTheFloor(t *testing.T) {
 	require.Equal(t, int64(2), w.value(id))
 }
 
+// Where the window is full nothing runs. Of a frame that may have come before, nobody knows then.
+func TestAFullWindow(t *testing.T) {
+	w := newWorld(t)
+	id := w.vertex("v", 0)
+	var err error
+	for i := 0; err == nil && i <= once.MaxEntriesPerCaller; i++ {
+		origin := Origin{Node: far.Node, Incarnation: far.Incarnation, Sequence: uint64(i + 1), Floor: 1}
+		_, err = w.Exactly(origin, id, func() (any, error) { return nil, nil })
+	}
+	require.ErrorIs(t, err, status.Exhausted)
+	f := w.increment("increment", false)
+	for resent, effects := range map[bool]Effects{false: EffectsNone, true: EffectsUnknown} {
+		task := w.task(f)
+		task.Foreign, task.Resent = true, resent
+		task.Origin = Origin{Node: far.Node, Incarnation: far.Incarnation, Sequence: 1 << 40, Floor: 1}
+		task.Add(Item{Function: f, Target: id, Prefix: []uint32{0}})
+		task.Finish()
+		require.Equal(t, status.Exhausted, task.Err.Code)
+		require.Equal(t, effects, task.Effects)
+	}
+	require.Zero(t, w.value(id))
+	require.Nil(t, w.foreign(f, 1<<40, 1<<40, id, []uint32{0}).Err, "a floor makes room")
+}
+
 // A failed update was not applied: sent again, it fails again and does not run.
 func TestAFailedUpdateIsRemembered(t *testing.T) {
 	w := newWorld(t)

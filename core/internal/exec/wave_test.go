@@ -11,6 +11,7 @@ import (
 	"dcf/core/status"
 	"dcf/udf"
 	"dcf/vertex"
+	"dcf/vertex/arena"
 )
 
 // spy notes the sizes of waves and folds.
@@ -219,6 +220,31 @@ func TestCommutativePartsAreFoldedEarly(t *testing.T) {
 		require.GreaterOrEqual(t, fold, 2)
 		require.Less(t, fold, FoldSize+WaveSize)
 	}
+}
+
+// Folding gives the memory of the parts back: many parts take no more than some do.
+func TestFoldingGivesMemoryBack(t *testing.T) {
+	w := newWorld(t)
+	id := w.vertex("v", 1)
+	const size, targets = 1 << 10, 100 * FoldSize
+	f := w.add("large", udf.Commutative, udf.Func{
+		Calculate: func(_ *udf.Input, out *udf.Output) error {
+			out.Reserve(size)
+			return nil
+		},
+		Merge: func(_ *udf.MergeInput, out *udf.Output) error {
+			out.Reserve(size)
+			return nil
+		}})
+	all := make([]vertex.ID, targets)
+	for i := range all {
+		all[i] = id
+	}
+	before, _ := arena.Usage()
+	task := w.run(f, all...)
+	require.Nil(t, task.Err)
+	after, _ := arena.Usage()
+	require.Less(t, after-before, size*targets/10)
 }
 
 func TestBatchesAsParts(t *testing.T) {
