@@ -27,14 +27,14 @@ func (w *world) foreign(f *Function, sequence, floor uint64, target vertex.ID, p
 }
 
 // increment adds one, answers with the new value as bytes or batch, and spawns "leaf" with it.
-func (w *world) increment(name string, batch bool) *Function {
+func (w *world) increment(batch bool) *Function {
 	leaf := func(in *udf.Input, out *udf.Output) error {
 		out.Bytes([]byte("leaf"))
 		require.Equal(w, int64(1), in.Arguments.Batch.Int64(0)[0])
 		return nil
 	}
 	w.add("leaf", 0, udf.Func{Calculate: leaf})
-	return w.add(name, udf.Updates, udf.Func{Calculate: func(in *udf.Input, out *udf.Output) error {
+	return w.add("increment", udf.Updates, udf.Func{Calculate: func(in *udf.Input, out *udf.Output) error {
 		next := in.Batch.Int64(0)[0] + 1
 		if batch {
 			out.Batch(vertex.Int64Batch("x", next))
@@ -55,7 +55,7 @@ func TestAnUpdateIsAppliedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			id := w.vertex("v", 0)
-			f := w.increment("increment", batch)
+			f := w.increment(batch)
 			part := func(task *Task) int64 {
 				require.Nil(t, task.Err)
 				require.Equal(t, EffectsComplete, task.Effects)
@@ -85,7 +85,7 @@ func TestAnUpdateIsAppliedOnce(t *testing.T) {
 func TestAnUpdateOfTheSameProcessIsNotRemembered(t *testing.T) {
 	w := newWorld(t)
 	id := w.vertex("v", 0)
-	f := w.increment("increment", false)
+	f := w.increment(false)
 	for i := range 3 {
 		task := w.task(f, id)
 		task.Origin = Origin{Node: 1, Incarnation: 1, Sequence: 5, Floor: 1}
@@ -102,7 +102,7 @@ func TestAnUpdateOfTheSameProcessIsNotRemembered(t *testing.T) {
 func TestAnUpdateBelowTheFloor(t *testing.T) {
 	w := newWorld(t)
 	id := w.vertex("v", 0)
-	f := w.increment("increment", false)
+	f := w.increment(false)
 	require.Nil(t, w.foreign(f, 5, 1, id, []uint32{0}).Err)
 	w.Finished(far, 6)
 	late := w.foreign(f, 5, 1, id, []uint32{0})
@@ -125,7 +125,7 @@ func TestAFullWindow(t *testing.T) {
 		_, err = w.Exactly(origin, id, func() (any, error) { return nil, nil })
 	}
 	require.ErrorIs(t, err, status.Exhausted)
-	f := w.increment("increment", false)
+	f := w.increment(false)
 	for resent, effects := range map[bool]Effects{false: EffectsNone, true: EffectsUnknown} {
 		task := w.task(f)
 		task.Foreign, task.Resent = true, resent

@@ -64,8 +64,8 @@ func (w *world) vertex(name string, value int64, children ...string) vertex.ID {
 		Children: w.ids(children)})
 }
 
-func (w *world) group(name string, children ...string) vertex.ID {
-	return w.create(store.Vertex{ID: w.id(name), Name: name, Group: true, Children: w.ids(children)})
+func (w *world) group(name string, children ...string) {
+	w.create(store.Vertex{ID: w.id(name), Name: name, Group: true, Children: w.ids(children)})
 }
 
 func (w *world) create(v store.Vertex) vertex.ID {
