@@ -134,7 +134,7 @@ func (w *world) tree(text string) (names []string) {
 	children := map[string][]string{}
 	var above []string
 	last := ""
-	for _, token := range strings.FieldsSeq(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(text)) {
+	for token := range strings.FieldsSeq(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(text)) {
 		switch token {
 		case "(":
 			above = append(above, last)
