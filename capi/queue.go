@@ -17,8 +17,8 @@ type queue struct {
 	core   *core.Queue
 	worker *worker
 
-	mu    sync.Mutex              // held while calls are submitted and their tickets written
-	going map[*submitted]struct{} // not yet polled; under mu
+	mu    sync.Mutex   // held while calls are submitted and their tickets written
+	going []*submitted // not yet polled, in no order; under mu
 }
 
 var queues = newTable[queue](kindQueue, "queue")
@@ -27,10 +27,28 @@ var queues = newTable[queue](kindQueue, "queue")
 type submitted struct {
 	call core.Call
 	from *C.dcf_call
+	at   int // its place in the queue's going
 	lent
 }
 
 var submissions = sync.Pool{New: func() any { return new(submitted) }}
+
+// submission is what one dcf_queue_submit needs beside.
+type submission struct {
+	all   []*submitted
+	calls []*core.Call
+}
+
+var submits = sync.Pool{New: func() any { return new(submission) }}
+
+func (s *submission) close() {
+	clear(s.all)
+	clear(s.calls)
+	s.all, s.calls = s.all[:0], s.calls[:0]
+	if cap(s.all) <= MaxKeptCalls {
+		submits.Put(s)
+	}
+}
 
 // close lets go of everything; the call's results were given away or are freed here.
 func (s *submitted) close() {
@@ -67,7 +85,7 @@ func openQueue(handle C.dcf_worker, out *C.dcf_queue) error {
 	if err != nil {
 		return err
 	}
-	q := &queue{core: opened, worker: w, going: map[*submitted]struct{}{}}
+	q := &queue{core: opened, worker: w}
 	number, err := queues.open(q)
 	if err != nil {
 		_ = opened.Close() // the error that counts is that of the handle
@@ -92,25 +110,25 @@ func submit(handle C.dcf_queue, first *C.dcf_call, count C.size_t) error {
 	if err := callable(first, count); err != nil || count == 0 {
 		return err
 	}
-	all := make([]*submitted, 0, count)
-	calls := make([]*core.Call, 0, count)
+	b := submits.Get().(*submission)
+	defer b.close()
 	for i := range int(count) {
 		from := step(first, i)
 		s := submissions.Get().(*submitted)
-		all = append(all, s)
+		b.all = append(b.all, s)
 		if err = s.load(q.worker, from, &s.call); err != nil {
 			failed := status.From(err)
 			err = status.Errorf(failed.Code, "calls[%d]: %s", i, failed.Message)
 			break
 		}
 		s.from, s.call.Tag = from, s
-		calls = append(calls, &s.call)
+		b.calls = append(b.calls, &s.call)
 	}
 	if err == nil {
-		err = q.start(all, calls)
+		err = q.start(b)
 	}
 	if err != nil {
-		for _, s := range all {
+		for _, s := range b.all {
 			s.close()
 		}
 	}
@@ -118,15 +136,25 @@ func submit(handle C.dcf_queue, first *C.dcf_call, count C.size_t) error {
 }
 
 // start submits calls and writes their tickets before any of them can end.
-func (q *queue) start(all []*submitted, calls []*core.Call) error {
-	return q.core.SubmitThen(calls, func() {
+func (q *queue) start(b *submission) error {
+	return q.core.SubmitThen(b.calls, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		for _, s := range all {
+		for _, s := range b.all {
 			s.from.ticket = C.uint64_t(s.call.Ticket)
-			q.going[s] = struct{}{}
+			s.at = len(q.going)
+			q.going = append(q.going, s)
 		}
 	})
+}
+
+// forget takes a call out of those that were not polled; the caller holds mu.
+func (q *queue) forget(s *submitted) {
+	last := len(q.going) - 1
+	moved := q.going[last]
+	q.going[s.at], q.going[last] = moved, nil
+	moved.at = s.at
+	q.going = q.going[:last]
 }
 
 //export dcf_queue_poll
@@ -169,7 +197,7 @@ func (q *queue) take(calls []*core.Call, done []*C.dcf_call) {
 	defer q.mu.Unlock()
 	for i, call := range calls {
 		s := call.Tag.(*submitted)
-		delete(q.going, s)
+		q.forget(s)
 		done[i] = s.from
 		give(call, s.from)
 		s.close()
@@ -222,9 +250,9 @@ func closeQueue(handle uint64) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for s := range q.going {
+	for _, s := range q.going {
 		s.close()
 	}
-	clear(q.going)
+	q.going = nil
 	return nil
 }

@@ -50,7 +50,7 @@ func (w *Worker) connect(deadline int64) error {
 		return nil
 	}
 	w.rpc = rpc.Open(rpc.Config{Identity: w.self, Member: len(o.Listen) > 0, Cluster: w.clusterID,
-		Host: hostID(), Timeout: w.timeout(0), Spin: o.Spin, Insecure: o.Insecure, Advertise: o.Advertise, Handler: w,
+		Host: hostID(), Timeout: w.timeout(0), Spin: spin(o.Spin), Insecure: o.Insecure, Advertise: o.Advertise, Handler: w,
 		Log: w.log, Interrupt: interrupted, Transports: transports()})
 	v := &w.view
 	v.work = make(chan []cluster.Action, MaxBackground)

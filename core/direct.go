@@ -69,8 +69,9 @@ func (q *Queue) send(r *running, to *route, floor uint64) bool {
 	if to.peer == nil || w.pick(c.Flags, fn, to.owner) == sched.Here {
 		return false
 	}
-	f := w.newFrame(to.owner)
-	f.peer = to.peer
+	f := &r.space
+	f.begin(w, to.owner)
+	f.peer, f.lent = to.peer, true
 	f.one(c, r.ticket, floor)
 	r.request = f
 	if err := q.reader.Start(f.peer, &f.request, &f.pending, r.deadline, r); err != nil {

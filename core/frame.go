@@ -26,16 +26,21 @@ type frame struct {
 	pending rpc.Pending
 	resends int
 	err     error // of sending
+	lent    bool  // its memory is not the pool's
 }
 
 var framePool = sync.Pool{New: func() any { return new(frame) }}
 
 func (w *Worker) newFrame(owner wire.Identity) *frame {
 	f := framePool.Get().(*frame)
+	f.begin(w, owner)
+	return f
+}
+
+func (f *frame) begin(w *Worker, owner wire.Identity) {
 	f.worker, f.owner, f.resends, f.err = w, owner, 0, nil
 	f.items, f.paths = f.items[:0], f.paths[:0]
 	f.call.UDFs, f.call.Targets = f.call.UDFs[:0], f.call.Targets[:0]
-	return f
 }
 
 func (w *Worker) addTo(frames []*frame, owner wire.Identity, item *exec.Item) []*frame {
@@ -101,7 +106,9 @@ func (f *frame) release() {
 	clear(f.call.Targets)
 	f.call.Arguments = udf.Value{}
 	f.request.Message = nil
-	framePool.Put(f)
+	if !f.lent {
+		framePool.Put(f)
+	}
 }
 
 // Wait waits for the frame's reply. The first frame of a call is sent again where its connection

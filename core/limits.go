@@ -10,6 +10,9 @@ import (
 const (
 	// DefaultTimeout is how long anything waits that was not told otherwise.
 	DefaultTimeout = 30 * time.Second
+	// DefaultSpin is how long a socket is polled before whoever reads it sleeps: longer than a short
+	// call takes, of which going to sleep and waking up would be half.
+	DefaultSpin = 50 * time.Microsecond
 	// MaxTasks is how many calls of other workers run or wait here at a time. New calls may take
 	// half of them; the rest is for calls that belong to a tree that is already under way.
 	MaxTasks = 4096

@@ -27,7 +27,8 @@ type Options struct {
 	MemoryLimit int64
 	// Timeout is the default for everything that waits; 0: DefaultTimeout.
 	Timeout time.Duration
-	// Spin is how long a caller spins on a socket before it sleeps; 0: never.
+	// Spin is how long whoever reads a socket polls it before it sleeps, at most; 0: DefaultSpin,
+	// negative: never. Where that does not help, as on one CPU, it is soon done rarely.
 	Spin time.Duration
 	// Load are vertices to make, Remote vertices whose owners are known beforehand, and UDFs
 	// functions to register, all before the worker serves anybody.

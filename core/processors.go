@@ -1,6 +1,9 @@
 package core
 
-import "runtime"
+import (
+	"runtime"
+	"time"
+)
 
 // UseProcessors makes sure that the Go runtime has some processors to run on, as libdcf and dcfnode
 // do when they start. A thread that waits in a socket or for another thread keeps its processor of
@@ -12,4 +15,12 @@ func UseProcessors() {
 	if runtime.GOMAXPROCS(0) < leastProcessors {
 		runtime.GOMAXPROCS(leastProcessors)
 	}
+}
+
+// spin gives how long a socket is polled.
+func spin(asked time.Duration) time.Duration {
+	if asked == 0 {
+		return DefaultSpin
+	}
+	return max(asked, 0)
 }

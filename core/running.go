@@ -19,6 +19,7 @@ type running struct {
 	late     bool  // it was given back before it ended
 
 	request *frame // it is one request, which is under way; nil: it runs here
+	space   frame  // for that
 	// What runs here is a copy, so that the caller's can be given back while a function that never
 	// returns still uses it.
 	call [1]Call

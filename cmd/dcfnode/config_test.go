@@ -40,7 +40,7 @@ func TestPrecedence(t *testing.T) {
 		join    []string
 		sources [3]string // of node-id, timeout and spin
 	}{
-		{"defaults", nil, nil, 0, core.DefaultTimeout, 0, nil,
+		{"defaults", nil, nil, 0, core.DefaultTimeout, core.DefaultSpin, nil,
 			[3]string{"default", "default", "default"}},
 		{"file", nil, []string{"--config", path}, 5, 5 * time.Second, 5 * time.Microsecond,
 			[]string{"tcp://file:1"}, [3]string{"file " + path, "file " + path, "file " + path}},
@@ -54,7 +54,7 @@ func TestPrecedence(t *testing.T) {
 			"--join", "tcp://flag:1", "--join", "tcp://flag:2"}, 7, 6 * time.Second,
 			5 * time.Microsecond, []string{"tcp://flag:1", "tcp://flag:2"},
 			[3]string{"flag", "environment", "file " + path}},
-		{"a flag that says the default", environ, []string{"--node-id=0"}, 0, 6 * time.Second, 0,
+		{"a flag that says the default", environ, []string{"--node-id=0"}, 0, 6 * time.Second, core.DefaultSpin,
 			[]string{"tcp://env:1", "tcp://env:2"}, [3]string{"flag", "environment", "default"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestEverySetting(t *testing.T) {
 	require.Equal(t, core.Options{
 		Listen:      []string{"unix:///run/dcf.sock", "tcp://127.0.0.1:0"},
 		Remote:      []core.Remote{{ID: vertex.NameID("far@away"), Node: 9}},
-		MemoryLimit: 3 << 29, Timeout: core.DefaultTimeout,
+		MemoryLimit: 3 << 29, Timeout: core.DefaultTimeout, Spin: core.DefaultSpin,
 	}, c.node.options)
 	require.Equal(t, []loadFile{{"prices", "/data/a=b.arrow"}, {"carriers", "/data/carriers.arrow"}},
 		c.node.load)

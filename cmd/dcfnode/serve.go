@@ -21,6 +21,9 @@ func (p *program) serve(c *config) error {
 	defer signal.Stop(signals)
 
 	options := c.node.options
+	if options.Spin == 0 {
+		options.Spin = -1 // here it means never
+	}
 	options.Log = c.node.logger(p.stderr)
 	options.UDFs = p.base.UDFs
 	for _, name := range c.unknown {

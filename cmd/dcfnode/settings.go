@@ -129,8 +129,8 @@ var settings = []setting{
 			n.shutdown, err = duration(value, time.Millisecond)
 			return err
 		}},
-	{"spin", text, "DURATION", []string{"0s"},
-		"how long a caller spins on a socket before it sleeps; 0: never",
+	{"spin", text, "DURATION", []string{"50us"}, // core.DefaultSpin
+		"how long a socket is polled before whoever reads it sleeps; 0: never",
 		func(n *node, value string) (err error) {
 			n.options.Spin, err = duration(value, 0)
 			return err

@@ -8,8 +8,9 @@ import (
 	"dcf/core/internal/clock"
 )
 
-// spinner polls a socket for a while before a receiver sleeps. Where polling does not help, as
-// when both ends share a processor, it does so more and more rarely.
+// spinner polls a socket for a while before a receiver sleeps. Where polling does not help it does
+// so more and more rarely. What is there at the first look says nothing about that: two ends that
+// share a processor find it so when one ran in the other's place, and nothing ever by polling.
 type spinner struct {
 	limit time.Duration // 0: never
 	skip  uint32        // waits to go until the next attempt
@@ -24,6 +25,9 @@ func (s *spinner) receive(fd int, into []byte) (n int, errno unix.Errno, hit boo
 	if s.skip > 0 {
 		s.skip--
 		return 0, unix.EAGAIN, false
+	}
+	if n, errno = receiveNow(fd, into); errno != unix.EAGAIN {
+		return n, errno, true
 	}
 	for end := clock.After(s.limit); ; {
 		if n, errno = receiveNow(fd, into); errno != unix.EAGAIN {
