@@ -14,32 +14,35 @@ import (
 	"dcf/wire"
 )
 
-// A name that was dropped is free for another member, and a handle that knew the old owner finds
-// the new one, for calls and for operations.
+// A name that was dropped is free for another member. Who knew the old owner finds the new one, by
+// calls and by operations.
 func TestAVertexThatMoved(t *testing.T) {
 	workers := members(t, 3, "inproc", common)
 	guest := open(t, Options{Join: workers[0].Addresses(), UDFs: common()})
 	old := put(t, workers[1], "v", 1)
-	seen, err := guest.OpenName("v")
-	require.NoError(t, err)
-	defer seen.Release()
-	require.Equal(t, int64(1), number(t, guest, "value", seen))
-	for i, move := range []func(){
-		func() { require.Equal(t, int64(2), number(t, guest, "value", seen)) },
-		func() {
-			info, err := seen.Info()
-			require.NoError(t, err)
-			require.Equal(t, uint64(2), info.Owner)
-		},
-		func() {
-			_, err := seen.Set(0, vertex.Int64Batch("x", 9))
-			require.NoError(t, err)
-			require.Equal(t, int64(9), number(t, guest, "value", seen))
-		},
-	} {
+	value := func() int64 {
+		c := call(t, guest, Call{UDF: function(t, guest, "value"), TargetIDs: []vertex.ID{vertex.NameID("v")},
+			Buffer: make([]byte, 8)})
+		require.Nil(t, c.Err)
+		return get(c.Result.Bytes)
+	}
+	require.Equal(t, int64(1), value())
+	for i := range 4 {
 		require.NoError(t, old.Drop())
 		old = put(t, workers[1+(i+1)%2], "v", int64(i+2))
-		move()
+		if i%2 == 0 {
+			require.Equal(t, int64(i+2), value())
+			continue
+		}
+		opened, err := guest.OpenName("v")
+		require.NoError(t, err)
+		info, err := opened.Info()
+		require.NoError(t, err)
+		require.Equal(t, workers[1+(i+1)%2].NodeID(), info.Owner)
+		_, err = opened.Set(0, vertex.Int64Batch("x", 9))
+		require.NoError(t, err)
+		require.Equal(t, int64(9), value())
+		opened.Release()
 	}
 }
 
