@@ -67,10 +67,6 @@ def tree_checks(build: Path) -> list[Check]:
             Check(f"tree, C, {over}", [in_c, over], TREE_SAYS),
             Check(f"tree, Python, {over}", [*in_python, "--over", over], TREE_SAYS),
         ]
-    checks += [  # the program itself compares its memory
-        Check(f"10,000 trees, C, {over}", [in_c, over, "10000"], "10000 times 2136 and 82136\n")
-        for over in ("one", "inproc")
-    ]
     return checks
 
 
