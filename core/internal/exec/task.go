@@ -327,10 +327,8 @@ func (t *Task) spawn(it *Item, spawns []udf.Spawn) {
 			WithVertex(it.Target))
 		return
 	}
-	up := it.path()
-	if up.depth > MaxDepth {
-		t.fail(status.Errorf(status.Exhausted, "spawns are nested more than %d deep (MaxDepth)",
-			MaxDepth).WithVertex(it.Target))
+	up := t.below(it)
+	if up == nil {
 		return
 	}
 	t.Budget -= uint64(len(spawns))
@@ -351,9 +349,24 @@ func (t *Task) spawn(it *Item, spawns []udf.Spawn) {
 	}
 }
 
+// below gives the place of what hangs below an item, or fails the task where that is too deep.
+func (t *Task) below(it *Item) *Path {
+	up := it.path()
+	if up.depth >= MaxDepth {
+		t.fail(status.Errorf(status.Exhausted, "spawns are nested more than %d deep (MaxDepth)",
+			MaxDepth).WithVertex(it.Target))
+		return nil
+	}
+	return up
+}
+
 // expand replaces a group by its children.
 func (t *Task) expand(it *Item, children []vertex.ID) {
-	up := it.path()
+	up := t.below(it)
+	if up == nil {
+		it.Release()
+		return
+	}
 	for i, child := range children {
 		next := *it
 		next.Target, next.Birth, next.Brought = child, 0, nil

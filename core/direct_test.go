@@ -1,0 +1,240 @@
+package core
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"dcf/core/internal/exec"
+	"dcf/core/status"
+	"dcf/udf"
+	"dcf/vertex"
+)
+
+// far gives two workers, a vertex of the second one seen from the first, and a queue of the first.
+func far(t *testing.T, scheme string, udfs func() []udf.Definition) (*Worker, *Worker, *Vertex, *Queue) {
+	workers := members(t, 2, scheme, udfs)
+	put(t, workers[1], "there", 20)
+	there, err := workers[0].OpenName("there")
+	require.NoError(t, err)
+	t.Cleanup(there.Release)
+	return workers[0], workers[1], there, queue(t, workers[0])
+}
+
+// Requests that come together are served in one go; what is unlike the others, fails or spawns must
+// not change what those come to.
+func TestCallsThatComeTogether(t *testing.T) {
+	mixed := func() []udf.Definition {
+		return append(common(),
+			goFunction("odd", udf.Short|udf.Commutative, udf.Func{Merge: addUp,
+				Calculate: func(in *udf.Input, out *udf.Output) error {
+					switch n := in.Arguments.Bytes[0]; n % 4 {
+					case 0:
+						return fmt.Errorf("number %d fails", n)
+					case 1:
+						reply(out, int64(n))
+						return spawn(out, []vertex.ID{in.Vertex}, udf.Spawn{UDF: "value"})
+					case 2:
+						return nil
+					default:
+						reply(out, int64(n))
+						return nil
+					}
+				}}))
+	}
+	for _, scheme := range []string{"tcp", "inproc"} {
+		t.Run(scheme, func(t *testing.T) {
+			w, _, there, q := far(t, scheme, mixed)
+			odd, value, increment := function(t, w, "odd"), function(t, w, "value"), function(t, w, "increment")
+			calls := make([]*Call, 300)
+			for i := range calls {
+				u := odd
+				if i%7 == 0 {
+					u = value
+				}
+				calls[i] = &Call{UDF: u, Targets: []*Vertex{there}, Buffer: make([]byte, 8), Tag: i,
+					Arguments: udf.Value{Bytes: []byte{byte(i)}}}
+			}
+			require.NoError(t, q.Submit(calls))
+			for _, c := range drain(t, q, len(calls)) {
+				i := c.Tag.(int)
+				n := int64(byte(i))
+				switch {
+				case i%7 == 0:
+					require.Nil(t, c.Err)
+					require.Equal(t, int64(20), get(c.Result.Bytes))
+				case n%4 == 0:
+					requireCode(t, status.UDFFailed, c.Err, fmt.Sprintf("number %d fails", n))
+				case n%4 == 1:
+					require.Nil(t, c.Err)
+					require.Equal(t, n+20, get(c.Result.Bytes))
+				case n%4 == 2:
+					require.Nil(t, c.Err)
+					require.Nil(t, c.Result.Bytes)
+				default:
+					require.Nil(t, c.Err)
+					require.Equal(t, n, get(c.Result.Bytes))
+				}
+				require.Zero(t, c.Ticket)
+				c.Clear()
+			}
+			require.NoError(t, q.Submit(submitted(increment, 50, there)))
+			for _, c := range drain(t, q, 50) {
+				require.Nil(t, c.Err)
+				require.Equal(t, EffectsComplete, c.Effects)
+				c.Clear()
+			}
+			require.Equal(t, int64(70), number(t, w, "value", there), "each update once")
+		})
+	}
+}
+
+// A function of another worker that never returns: the call comes back at its deadline, or when it
+// is cancelled, and calls that come behind it are served.
+func TestQueueLeavesTheOwnerBehind(t *testing.T) {
+	s := newStuck(t)
+	both := func() []udf.Definition {
+		return append(common(), goFunction("stuck", udf.Short, udf.Func{Calculate: s.calculate}))
+	}
+	w, _, there, q := far(t, "tcp", both)
+	late := submitted(function(t, w, "stuck"), 1, there)
+	late[0].Timeout = 30 * time.Millisecond
+	require.NoError(t, q.Submit(late))
+	<-s.entered
+	c := drain(t, q, 1)[0]
+	requireCode(t, status.Timeout, c.Err)
+	require.Zero(t, c.Ticket, "it only reads")
+	cancelled := submitted(function(t, w, "stuck"), 1, there)
+	require.NoError(t, q.Submit(cancelled))
+	<-s.entered
+	require.NoError(t, q.Submit(submitted(function(t, w, "value"), 1, there)))
+	require.Nil(t, drain(t, q, 1)[0].Err)
+	require.NoError(t, q.Cancel(cancelled[0].Ticket))
+	requireCode(t, status.Cancelled, drain(t, q, 1)[0].Err)
+	requireCode(t, status.NotFound, q.Cancel(cancelled[0].Ticket), "under way")
+	s.let()
+}
+
+// Whoever waits for the descriptor and not in Poll is told of answers from elsewhere.
+func TestQueueDescriptorForCallsElsewhere(t *testing.T) {
+	w, _, there, q := far(t, "tcp", common)
+	fds := []unix.PollFd{{Fd: int32(q.FD()), Events: unix.POLLIN}}
+	for range 20 {
+		require.NoError(t, q.Submit(submitted(function(t, w, "value"), 5, there)))
+		for got := 0; got < 5; {
+			n, err := unix.Poll(fds, int(patience.Milliseconds()))
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+			done := make([]*Call, 2)
+			n, err = q.Poll(done, -1)
+			require.NoError(t, err)
+			got += n
+		}
+	}
+	n, err := unix.Poll(fds, 0)
+	require.NoError(t, err)
+	require.Zero(t, n, "nothing is left to poll")
+}
+
+// An owner that does not have the function: the data comes here, from a queue too.
+func TestQueueFallsBackToTheData(t *testing.T) {
+	workers := members(t, 2, "tcp", nil)
+	put(t, workers[1], "there", 20)
+	there, err := workers[0].OpenName("there")
+	require.NoError(t, err)
+	defer there.Release()
+	for _, def := range common() {
+		_, err := workers[0].Register(def)
+		require.NoError(t, err)
+	}
+	q := queue(t, workers[0])
+	require.NoError(t, q.Submit(submitted(function(t, workers[0], "value"), 3, there)))
+	for _, c := range drain(t, q, 3) {
+		require.Nil(t, c.Err)
+		require.Equal(t, int64(20), get(c.Result.Bytes))
+		c.Clear()
+	}
+}
+
+// Calls whose owner goes away end.
+func TestQueueWhenTheOwnerGoes(t *testing.T) {
+	s := newStuck(t)
+	both := func() []udf.Definition {
+		return append(common(), goFunction("stuck", udf.Short|udf.Updates, udf.Func{Calculate: s.calculate}))
+	}
+	w, owner, there, q := far(t, "tcp", both)
+	calls := submitted(function(t, w, "stuck"), 1, there)
+	calls[0].Timeout = time.Second
+	require.NoError(t, q.Submit(calls))
+	<-s.entered
+	owner.kill()
+	c := drain(t, q, 1)[0]
+	require.NotNil(t, c.Err)
+	require.Equal(t, EffectsUnknown, c.Effects)
+	require.NotZero(t, c.Ticket)
+	c.Clear()
+	s.let()
+}
+
+// Connections break in the middle of replies to a queue's updates: each is applied once, or reported
+// as unknown and applied at most once.
+func TestCutRepliesToAQueue(t *testing.T) {
+	var armed atomic.Bool
+	cut := func() int {
+		if !armed.Load() {
+			return math.MaxInt
+		}
+		return 450 // a Hello, and part of what a few calls come to
+	}
+	owner, p := behind(t, common, cut)
+	v := put(t, owner, "counter", 0)
+	client := open(t, Options{Join: []string{p.address()}, UDFs: common()})
+	remote, err := client.OpenName("counter")
+	require.NoError(t, err)
+	defer remote.Release()
+	require.Equal(t, int64(0), number(t, client, "value", remote)) // its owner is known from here on
+	armed.Store(true)
+	p.cut()
+	q := queue(t, client)
+	applied, unknown := int64(0), int64(0)
+	for range 20 {
+		require.NoError(t, q.Submit(submitted(function(t, client, "increment"), 8, remote)))
+		for _, c := range drain(t, q, 8) {
+			switch {
+			case c.Err == nil:
+				applied++
+			case c.Effects == EffectsUnknown:
+				unknown++
+			default:
+				require.Equal(t, EffectsNone, c.Effects)
+			}
+			c.Clear()
+		}
+	}
+	got := number(t, owner, "value", v)
+	t.Logf("%d applied, %d unknown, counter %d", applied, unknown, got)
+	require.GreaterOrEqual(t, got, applied, "an update that was answered is lost")
+	require.LessOrEqual(t, got, applied+unknown, "an update was applied twice")
+	require.Greater(t, applied, int64(80))
+}
+
+func TestDepthIsLimited(t *testing.T) {
+	endless := func() []udf.Definition {
+		return []udf.Definition{goFunction("endless", udf.Short|udf.Commutative, udf.Func{Merge: addUp,
+			Calculate: func(in *udf.Input, out *udf.Output) error {
+				reply(out, 1)
+				return spawn(out, []vertex.ID{in.Vertex}, udf.Spawn{})
+			}})}
+	}
+	w, _, there, _ := far(t, "tcp", endless)
+	here := put(t, w, "here", 1)
+	for _, v := range []*Vertex{here, there} {
+		c := call(t, w, Call{UDF: function(t, w, "endless"), Targets: []*Vertex{v}})
+		requireCode(t, status.Exhausted, c.Err, fmt.Sprint(exec.MaxDepth), "MaxDepth")
+	}
+}
