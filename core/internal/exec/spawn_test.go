@@ -55,7 +55,7 @@ func TestSpawnDepth(t *testing.T) {
 	task := w.run(f, id)
 	require.Equal(t, status.Exhausted, task.Err.Code)
 	require.Contains(t, task.Err.Error(), "MaxDepth")
-	require.Equal(t, MaxDepth+1, deepest)
+	require.Equal(t, MaxDepth, deepest)
 }
 
 // A spawn may name another function, which gets the spawn's arguments instead of the call's.
