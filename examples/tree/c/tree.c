@@ -3,6 +3,11 @@
  *
  *   tree [one|inproc|tcp] [rounds]
  *
+ * At the root of the checkout, after `make build`:
+ *
+ *   cc examples/tree/c/tree.c examples/tree/c/functions.c -Ibuild/include -Lbuild/lib -ldcf \
+ *     -Wl,-rpath,$PWD/build/lib -o tree
+ *
  * The tree lies on one worker, on two of this process, or on one of this process and one of
  * another. With rounds, the pair of GraphSums is asked of a fresh tree so many times, and the
  * program fails if an answer is wrong or memory grows. */

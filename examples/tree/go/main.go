@@ -1,5 +1,7 @@
 // The tree is the classic testbed of systems that send functions to data: a tree of fourteen
 // numbers on two workers, and three questions that walk it.
+//
+//	go run ./examples/tree/go -over tcp
 package main
 
 import (
