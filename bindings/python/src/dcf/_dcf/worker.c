@@ -145,26 +145,25 @@ static PyObject* collect(dcf_status status, const dcf_error* error,
   return stream_collect(stream, &schema, &array) < 0 ? NULL : batch_take(&schema, &array);
 }
 
-static PyObject* worker_nodes(PyObject* object, PyObject* unused) {
-  (void)unused;
+static PyObject* table_of(PyObject* object,
+                          dcf_status (*ask)(dcf_worker, struct ArrowArrayStream*, dcf_error*)) {
   WorkerObject* self = worker(object);
   struct ArrowArrayStream stream = {.release = NULL};
   dcf_error error;
   if (worker_refuses(self)) return NULL;
   give_interpreter();
-  dcf_status status = dcf_worker_nodes(self->handle, &stream, &error);
+  dcf_status status = ask(self->handle, &stream, &error);
   return collect(status, &error, &stream);
 }
 
-static PyObject* worker_stats(PyObject* object, PyObject* unused) {
+static PyObject* worker_nodes(PyObject* self, PyObject* unused) {
   (void)unused;
-  WorkerObject* self = worker(object);
-  struct ArrowArrayStream stream = {.release = NULL};
-  dcf_error error;
-  if (worker_refuses(self)) return NULL;
-  give_interpreter();
-  dcf_status status = dcf_worker_stats(self->handle, &stream, &error);
-  return collect(status, &error, &stream);
+  return table_of(self, dcf_worker_nodes);
+}
+
+static PyObject* worker_stats(PyObject* self, PyObject* unused) {
+  (void)unused;
+  return table_of(self, dcf_worker_stats);
 }
 
 static PyObject* worker_vertices(PyObject* object, PyObject* prefix) {
