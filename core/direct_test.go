@@ -90,6 +90,7 @@ func TestCallsThatComeTogether(t *testing.T) {
 				c.Clear()
 			}
 			require.Equal(t, int64(70), number(t, w, "value", there), "each update once")
+			require.Zero(t, outstanding(w), "every sequence is finished")
 		})
 	}
 }
@@ -99,7 +100,8 @@ func TestCallsThatComeTogether(t *testing.T) {
 func TestQueueLeavesTheOwnerBehind(t *testing.T) {
 	s := newStuck(t)
 	both := func() []udf.Definition {
-		return append(common(), goFunction("stuck", udf.Short, udf.Func{Calculate: s.calculate}))
+		return append(common(), goFunction("stuck", udf.Short, udf.Func{Calculate: s.calculate}),
+			goFunction("stuck_update", udf.Updates, udf.Func{Calculate: s.calculate}))
 	}
 	w, _, there, q := far(t, "tcp", both)
 	late := submitted(function(t, w, "stuck"), 1, there)
@@ -117,7 +119,25 @@ func TestQueueLeavesTheOwnerBehind(t *testing.T) {
 	require.NoError(t, q.Cancel(cancelled[0].Ticket))
 	requireCode(t, status.Cancelled, drain(t, q, 1)[0].Err)
 	requireCode(t, status.NotFound, q.Cancel(cancelled[0].Ticket), "under way")
+	unknown := submitted(function(t, w, "stuck_update"), 1, there)
+	unknown[0].Timeout = 30 * time.Millisecond
+	require.NoError(t, q.Submit(unknown))
+	<-s.entered
+	c = drain(t, q, 1)[0]
+	requireCode(t, status.Timeout, c.Err)
+	require.Equal(t, EffectsUnknown, c.Effects)
+	require.NotZero(t, c.Ticket)
+	require.Equal(t, 1, outstanding(w), "it may be made again")
+	c.Clear()
+	require.Zero(t, outstanding(w))
 	s.let()
+}
+
+// outstanding gives how many sequences of a worker are not finished.
+func outstanding(w *Worker) int {
+	w.sequence.Lock()
+	defer w.sequence.Unlock()
+	return w.sequences.Outstanding()
 }
 
 // Whoever waits for the descriptor and not in Poll is told of answers from elsewhere.

@@ -160,8 +160,8 @@ func (q *Queue) overdue() {
 	q.alarmAt = 0
 	now, next := clock.Now(), int64(0)
 	var requests []rpc.Handle
-	for i := len(q.going) - 1; i >= 0; i-- { // one that is given back makes way for a later one
-		switch r := q.going[i]; {
+	for _, r := range slices.Backward(q.going) { // one that is given back makes way for a later one
+		switch {
 		case r.deadline > now:
 			if next == 0 || r.deadline < next {
 				next = r.deadline

@@ -45,8 +45,7 @@ func (l *link) serve() {
 	for {
 		if r := l.server.held; r != nil {
 			l.server.held = nil
-			mine, err := l.serveFrom(r, batch[:0])
-			if !l.goesOn(mine, err) {
+			if !l.goesOn(l.serveFrom(r, batch[:0]), nil) {
 				return
 			}
 		}
@@ -193,7 +192,7 @@ func (l *link) notice(h wire.SessionHeader) (mine bool, err error) {
 }
 
 // serveFrom serves a request, and with it those behind it that are here and may be served in one go.
-func (l *link) serveFrom(first *Request, batch []*Request) (mine bool, err error) {
+func (l *link) serveFrom(first *Request, batch []*Request) (mine bool) {
 	handler := l.session.node.cfg.Handler
 	batch = append(batch, first)
 	for len(batch) < MaxTogether && l.conn.Ready() {
@@ -225,7 +224,7 @@ func (l *link) serveFrom(first *Request, batch []*Request) (mine bool, err error
 		r.drop()
 		batch[i] = nil
 	}
-	return mine, nil
+	return mine
 }
 
 // begin says that the handler runs from here on.
