@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -280,8 +281,11 @@ func TestFailuresHarmTheirCallOnly(t *testing.T) {
 			goFunction("updates_secretly", udf.Commutative, calculate(func(_ *udf.Input, out *udf.Output) error {
 				return out.Remove()
 			})),
-			goFunction("spawns_forever", udf.Commutative, calculate(func(in *udf.Input, out *udf.Output) error {
+			goFunction("spawns_deep", udf.Commutative, calculate(func(in *udf.Input, out *udf.Output) error {
 				return spawn(out, []vertex.ID{in.Vertex, in.Vertex}, udf.Spawn{})
+			})),
+			goFunction("spawns_wide", udf.Commutative, calculate(func(in *udf.Input, out *udf.Output) error {
+				return spawn(out, slices.Repeat([]vertex.ID{in.Vertex}, 1000), udf.Spawn{})
 			})),
 			goFunction("spawns_on_nothing", udf.Commutative, calculate(func(_ *udf.Input, out *udf.Output) error {
 				return out.Spawn(udf.Spawn{Target: vertex.NameID("nothing")})
@@ -309,7 +313,8 @@ func TestFailuresHarmTheirCallOnly(t *testing.T) {
 		{"fails", status.UDFFailed, []string{`function "fails": no luck`}},
 		{"panics", status.UDFFailed, []string{`function "panics"`, "index out of range"}},
 		{"updates_secretly", status.UDFFailed, []string{"DCF_UDF_UPDATES"}},
-		{"spawns_forever", status.Exhausted, []string{"DefaultSpawnBudget"}},
+		{"spawns_deep", status.Exhausted, []string{"MaxDepth"}},
+		{"spawns_wide", status.Exhausted, []string{"DefaultSpawnBudget"}},
 		{"spawns_on_nothing", status.NotFound, []string{vertex.NameID("nothing").String()}},
 		{"spawns_unknown", status.NotFound, []string{"unheard_of"}},
 		{"spawns_update", status.InvalidArgument, []string{"increment", "must not spawn"}},
