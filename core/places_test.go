@@ -59,16 +59,16 @@ func TestUnevenShards(t *testing.T) {
 
 // A put that fails in the middle leaves no shards, and a name that it did not get stays free.
 func TestAFailedPutLeavesNothing(t *testing.T) {
-	w := open(t, Options{NodeID: 1, Listen: []string{"inproc://" + t.Name()}, MemoryLimit: 1000})
-	large := vertex.Int64Batch("x", numbers(200)...)
-	for _, o := range []PutOptions{{Name: "v"}, {Name: "v", ShardCount: 4}} {
-		_, err := w.Put(o, large)
+	w := open(t, Options{NodeID: 1, Listen: []string{"inproc://" + t.Name()}, MemoryLimit: 2000})
+	for shards, rows := range map[int]int{1: 400, 4: 200} { // a shard counts as all that it keeps alive
+		large := vertex.Int64Batch("x", numbers(rows)...)
+		_, err := w.Put(PutOptions{Name: "v", ShardCount: shards}, large)
 		requireCode(t, status.Exhausted, err)
+		large.Release()
 		all, err := w.Vertices("")
 		require.NoError(t, err)
 		require.Empty(t, all)
 	}
-	large.Release()
 	other := open(t, Options{NodeID: 2, Listen: []string{"inproc://" + t.Name() + "-2"}, Join: w.Addresses()})
 	taken := put(t, other, "v", 1)
 	small := vertex.Int64Batch("x", numbers(8)...)
