@@ -225,3 +225,29 @@ func TestUpdatesRaiseTheirFloor(t *testing.T) {
 	defer f.mu.Unlock()
 	require.GreaterOrEqual(t, f.seen[workers[0].self], uint64(9), "all before the last are finished")
 }
+
+// The shards of a table take as much of the memory limit as the table, and give it back.
+func TestShardsCountAsTheirTable(t *testing.T) {
+	w := open(t, Options{})
+	before := stat(w, "vertices.bytes")
+	table := vertex.Int64Batch("x", make([]int64, 1<<16)...)
+	size := table.Bytes()
+	v, err := w.Put(PutOptions{ShardCount: 12}, table)
+	require.NoError(t, err)
+	defer v.Release()
+	grown := stat(w, "vertices.bytes") - before
+	require.GreaterOrEqual(t, grown, size)
+	require.Less(t, grown, size+size/100, "the values, and the list of shards")
+	require.NoError(t, v.Drop())
+	w.store.Reclaim()
+	require.Equal(t, before, stat(w, "vertices.bytes"))
+}
+
+func stat(w *Worker, name string) int64 {
+	for _, s := range w.Stats() {
+		if s.Name == name && s.Peer == 0 {
+			return s.Value
+		}
+	}
+	return -1
+}

@@ -1,6 +1,7 @@
 package vertex
 
 import (
+	"math/bits"
 	"unsafe"
 
 	"dcf/core/status"
@@ -175,8 +176,9 @@ func (a *assembler) taken() *Schema {
 	return all[len(all)-len(a.dictionaries)-1]
 }
 
-// Slice gives the rows from one to another, excluding it, over the same memory. It panics if they
-// are not rows of the batch, as slices do, or if memory is out.
+// Slice gives the rows from one to another, excluding it, over the same memory. It counts as many
+// bytes as its share of the rows, so that the shards of a table count as the table does. It panics if
+// they are not rows of the batch, as slices do, or if memory is out.
 func (b *Batch) Slice(from, to int64) *Batch {
 	if from < 0 || to < from || to > b.Rows() {
 		panic("vertex: slice outside the batch's rows")
@@ -198,7 +200,18 @@ func (b *Batch) Slice(from, to int64) *Batch {
 	if err != nil {
 		panic(err)
 	}
+	s.c.Bytes = b.share(to) - b.share(from)
 	return s
+}
+
+// share gives what the rows below one take of the batch's bytes.
+func (b *Batch) share(row int64) int64 {
+	if row == 0 {
+		return 0
+	}
+	high, low := bits.Mul64(uint64(b.Bytes()), uint64(row))
+	share, _ := bits.Div64(high, low, uint64(b.Rows()))
+	return int64(share)
 }
 
 // roots gives the batches that own b's memory: b, or what b is a slice of. So a slice of a slice

@@ -34,8 +34,8 @@ func (b *Batch) Rows() int64 { return b.c.Nodes.Length }
 // Columns gives the number of columns.
 func (b *Batch) Columns() int { return int(b.c.Columns) }
 
-// Bytes gives the size of all buffers, as counted against memory limits. A slice counts all the
-// memory that it keeps alive.
+// Bytes gives the size of all buffers, as counted against memory limits. A slice keeps all the
+// memory alive that it is a part of, and counts its share.
 func (b *Batch) Bytes() int64 { return b.c.Bytes }
 
 // Schema gives the batch's type.

@@ -330,3 +330,26 @@ func TestReleaseOnManyThreads(t *testing.T) {
 	b.Release()
 	wg.Wait()
 }
+
+// The slices of a batch count together as much as the batch, however it is cut.
+func TestSlicesCountTheirShare(t *testing.T) {
+	values := make([]int64, 1000)
+	b := Int64Batch("x", values...)
+	defer b.Release()
+	for _, n := range []int64{1, 3, 7, 12, 1000} {
+		total := int64(0)
+		for i := range n {
+			s := b.Slice(b.Rows()*i/n, b.Rows()*(i+1)/n)
+			require.InDelta(t, b.Bytes()/n, s.Bytes(), 8)
+			part := s.Slice(0, s.Rows()/2)
+			require.LessOrEqual(t, part.Bytes(), s.Bytes())
+			total += s.Bytes()
+			part.Release()
+			s.Release()
+		}
+		require.Equal(t, b.Bytes(), total, "%d slices", n)
+	}
+	none := b.Slice(1000, 1000)
+	defer none.Release()
+	require.Zero(t, none.Bytes())
+}
