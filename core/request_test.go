@@ -161,6 +161,34 @@ func TestQueueDescriptorForCallsElsewhere(t *testing.T) {
 	require.Zero(t, n, "nothing is left to poll")
 }
 
+// A poll that waited reads answers itself, and nobody is signalled for them: what it leaves makes the
+// descriptor readable all the same, and so does what ends after it.
+func TestQueueDescriptorAfterAPollThatWaited(t *testing.T) {
+	w, _, there, q := far(t, "tcp", common)
+	for left := 0; left == 0; { // what is read in one go is a matter of luck
+		require.NoError(t, q.Submit(submitted(function(t, w, "value"), 5, there)))
+		n, err := q.Poll(make([]*Call, 1), patience)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		q.mu.Lock()
+		left = len(q.done)
+		q.mu.Unlock()
+		if left > 0 {
+			require.True(t, readable(t, q, 0), "%d are left to poll", left)
+		}
+		drain(t, q, 4)
+	}
+	n, err := q.Poll(make([]*Call, 1), -1)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.False(t, readable(t, q, 0))
+	for _, v := range []*Vertex{there, put(t, w, "here", 1)} {
+		require.NoError(t, q.Submit(submitted(function(t, w, "value"), 1, v)))
+		require.True(t, readable(t, q, patience))
+		drain(t, q, 1)
+	}
+}
+
 // An owner that does not have the function: the data comes here, from a queue too.
 func TestQueueFallsBackToTheData(t *testing.T) {
 	workers := members(t, 2, "tcp", nil)
