@@ -179,9 +179,10 @@ func (q *Queue) overdue() {
 	}
 }
 
-// writeOff gives a call back whose function does not return: the goroutine that runs it is left
-// behind. The caller holds mu.
+// writeOff gives a call back whose function does not return: it is told that it is no longer wanted,
+// and the goroutine that runs it is left behind. The caller holds mu.
 func (q *Queue) writeOff(r *running) {
+	r.cancel()
 	q.worker.overdue.Add(1)
 	r.late = true
 	r.caller.Ticket = 0

@@ -197,3 +197,21 @@ func TestQueueLeavesAnUpdateBehind(t *testing.T) {
 	s.let()
 	require.Eventually(t, func() bool { return overdue() == 0 }, patience, time.Millisecond)
 }
+
+// A function whose call was given back at its deadline is told, as it is when another worker runs it.
+func TestQueueTellsWhatItLeavesBehind(t *testing.T) {
+	w := open(t, Options{UDFs: []udf.Definition{goFunction("patient", udf.Commutative, udf.Func{
+		Calculate: func(in *udf.Input, _ *udf.Output) error {
+			for in.Cancelled.Load() == 0 {
+				runtime.Gosched()
+			}
+			return fmt.Errorf("asked to stop")
+		}})}})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	late := submitted(function(t, w, "patient"), 1, v)
+	late[0].Timeout = 10 * time.Millisecond
+	require.NoError(t, q.Submit(late))
+	requireCode(t, status.Timeout, drain(t, q, 1)[0].Err, "still runs")
+	require.Eventually(t, func() bool { return w.overdue.Load() == 0 }, patience, time.Millisecond)
+}
