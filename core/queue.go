@@ -106,7 +106,7 @@ func (q *Queue) enter(b *batch, calls []*Call) {
 	for i, c := range calls {
 		r := runnings.Get().(*running)
 		c.Ticket = b.tickets[i]
-		r.queue, r.caller, r.ticket, r.late = q, c, c.Ticket, false
+		r.queue, r.caller, r.ticket, r.late, r.unwanted = q, c, c.Ticket, false, false
 		r.deadline = now + int64(max(c.Timeout, 0))
 		if c.Timeout == 0 {
 			r.deadline = now + int64(q.worker.timeout(0))

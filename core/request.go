@@ -182,6 +182,7 @@ func (r *running) goOn(f *frame) {
 
 // cancel asks a call to end, and gives the request that the caller is to end without mu.
 func (r *running) cancel() (request rpc.Handle) {
+	r.unwanted = true
 	if r.flag != nil {
 		r.flag.Store(1)
 	}

@@ -229,6 +229,33 @@ func TestQueueWhenTheOwnerGoes(t *testing.T) {
 	s.let()
 }
 
+// A connection breaks between a cancel and its request's end: the call ends, and is not sent again.
+func TestCancelOfARequestThatIsLost(t *testing.T) {
+	s := newStuck(t)
+	both := func() []udf.Definition {
+		return append(common(), goFunction("stuck", 0, udf.Func{Calculate: s.calculate}))
+	}
+	owner, p := behind(t, both, func() int { return math.MaxInt })
+	put(t, owner, "there", 0)
+	client := open(t, Options{Join: []string{p.address()}, UDFs: both()})
+	there, err := client.OpenName("there")
+	require.NoError(t, err)
+	defer there.Release()
+	require.Zero(t, number(t, client, "value", there)) // its owner is known from here on
+	q := queue(t, client)
+	require.NoError(t, q.Submit(submitted(function(t, client, "stuck"), 1, there)))
+	<-s.entered
+	q.mu.Lock()
+	request := q.going[0].cancel()
+	q.mu.Unlock()
+	p.cut()
+	c := drain(t, q, 1)[0]
+	requireCode(t, status.Cancelled, c.Err)
+	request.End(errCancelled()) // which has ended
+	c.Clear()
+	s.let()
+}
+
 // Connections break in the middle of replies to a queue's updates: each is applied once, or reported
 // as unknown and applied at most once.
 func TestCutRepliesToAQueue(t *testing.T) {

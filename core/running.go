@@ -17,6 +17,7 @@ type running struct {
 	deadline int64 // CLOCK_MONOTONIC
 	at       int   // its place in the queue's going; -1: the caller has it back
 	late     bool  // it was given back before it ended
+	unwanted bool  // its caller cancelled it
 
 	request *frame // it is one request, which is under way; nil: it runs here
 	space   frame  // for that
@@ -77,7 +78,9 @@ const maxKeptBatch = 4096
 // own copies the caller's call, and leaves time to whoever runs it to notice its deadline.
 func (r *running) own() {
 	c := r.caller
-	r.flag = exec.NewFlag()
+	if r.flag = exec.NewFlag(); r.unwanted { // its request was to be ended, and had just failed
+		r.flag.Store(1)
+	}
 	r.call[0] = Call{cancel: r.flag, UDF: c.UDF, Flags: c.Flags, Targets: append([]*Vertex(nil), c.Targets...),
 		TargetIDs: append(c.TargetIDs[:0:0], c.TargetIDs...), Arguments: ownValue(c.Arguments),
 		Timeout: c.Timeout, Ticket: r.ticket, Buffer: noRoom}
