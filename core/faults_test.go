@@ -3,7 +3,6 @@ package core
 import (
 	"io"
 	"math"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -114,9 +113,7 @@ func behind(t *testing.T, defs func() []udf.Definition, cutAfter func() int) (ow
 // Connections break in the middle of replies, over and over. Every update is applied exactly once,
 // or reported as unknown and then applied at most once.
 func TestCutRepliesApplyUpdatesOnce(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := seeded(t)
 	var mu sync.Mutex
 	var armed atomic.Bool
 	cut := func() int { // the Hello takes some two hundred bytes, a reply about a hundred

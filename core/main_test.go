@@ -2,7 +2,9 @@ package core
 
 import (
 	"encoding/binary"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"testing"
@@ -16,6 +18,18 @@ import (
 	"dcf/vertex"
 	"dcf/vertex/arena"
 )
+
+var seed = flag.Uint64("seed", 0, "seed of randomised tests; 0: chosen at random")
+
+// seeded gives random numbers that -seed repeats.
+func seeded(t *testing.T) *rand.Rand {
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("-seed %d", s)
+	return rand.New(rand.NewPCG(s, 0))
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
