@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/clock"
 	"dcf/core/status"
 	"dcf/udf"
 )
@@ -214,4 +215,75 @@ func TestQueueTellsWhatItLeavesBehind(t *testing.T) {
 	require.NoError(t, q.Submit(late))
 	requireCode(t, status.Timeout, drain(t, q, 1)[0].Err, "still runs")
 	require.Eventually(t, func() bool { return w.overdue.Load() == 0 }, patience, time.Millisecond)
+}
+
+// The call with the first deadline is the first to come back, in whatever order they are submitted.
+func TestQueueMindsTheFirstDeadline(t *testing.T) {
+	s := newStuck(t)
+	w := open(t, Options{UDFs: []udf.Definition{goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate})}})
+	v := put(t, w, "v", 1)
+	for name, splits := range map[string][]int{"one submit": {0, 3}, "one each": {0, 1, 2, 3}} {
+		q := queue(t, w)
+		calls := submitted(function(t, w, "stuck"), 3, v)
+		calls[0].Timeout, calls[1].Timeout, calls[2].Timeout = time.Hour, time.Millisecond, time.Hour
+		for i := range splits[1:] {
+			require.NoError(t, q.Submit(calls[splits[i]:splits[i+1]]), name)
+		}
+		require.Same(t, calls[1], drain(t, q, 1)[0])
+		requireCode(t, status.Timeout, calls[1].Err)
+		for _, c := range []*Call{calls[0], calls[2]} { // their function is told, and does not listen
+			require.NoError(t, q.Cancel(c.Ticket))
+		}
+	}
+	s.let()
+	require.Eventually(t, func() bool { return w.overdue.Load() == 0 && outstanding(w) == 0 }, patience, time.Millisecond)
+}
+
+// A call that only the polling thread may run, and that is not polled in time, leaves nothing behind.
+func TestQueueThatIsNotPolledInTime(t *testing.T) {
+	w := open(t, Options{UDFs: []udf.Definition{goFunction("mine", udf.CallerThread, udf.Func{
+		Calculate: func(*udf.Input, *udf.Output) error { panic("its call is over") }})}})
+	v := put(t, w, "v", 1)
+	q := queue(t, w)
+	calls := submitted(function(t, w, "mine"), 2, v)
+	calls[0].Timeout, calls[1].Timeout = time.Millisecond, time.Millisecond
+	require.NoError(t, q.Submit(calls))
+	require.Eventually(t, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return len(q.done) == 2
+	}, patience, time.Millisecond)
+	for _, c := range drain(t, q, 2) {
+		requireCode(t, status.Timeout, c.Err, "not polled in time")
+	}
+	require.Zero(t, outstanding(w))
+	require.Zero(t, w.overdue.Load())
+}
+
+// Close ends what another worker runs, and leaves behind here what does not return.
+func TestQueueClosedWithCallsUnderWay(t *testing.T) {
+	s := newStuck(t)
+	both := func() []udf.Definition {
+		return append(common(), goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate}))
+	}
+	w, _, there, _ := far(t, "tcp", both)
+	stuck := function(t, w, "stuck")
+	q, err := w.OpenQueue()
+	require.NoError(t, err)
+	require.NoError(t, q.Submit(submitted(stuck, 3, there)))
+	require.NoError(t, q.close(clock.After(time.Hour)), "the owner is told, and not waited for")
+	require.Zero(t, outstanding(w))
+
+	q, err = w.OpenQueue()
+	require.NoError(t, err)
+	calls := submitted(stuck, 2, put(t, w, "here", 1))
+	require.NoError(t, q.Submit(calls))
+	requireCode(t, status.Timeout, q.close(clock.Now()), "2 calls", "left behind")
+	require.Equal(t, int64(2), w.overdue.Load())
+	require.Equal(t, 2, outstanding(w))
+	s.let()
+	require.Eventually(t, func() bool { return w.overdue.Load() == 0 && outstanding(w) == 0 }, patience, time.Millisecond)
+	for _, c := range calls {
+		require.Nil(t, c.Result.Bytes, "the call is its caller's again")
+	}
 }
