@@ -95,6 +95,130 @@ func TestCallsThatComeTogether(t *testing.T) {
 	}
 }
 
+// sorts are functions that make more of a call than an answer of its own.
+func sorts() []udf.Definition {
+	told := goFunction("told", udf.Short|udf.Commutative, udf.Func{Merge: addUp,
+		Calculate: func(in *udf.Input, out *udf.Output) error {
+			if in.Deadline == 0 {
+				return fmt.Errorf("there is no deadline")
+			}
+			reply(out, valueOf(in)+get(in.Arguments.Bytes)+int64(len(in.Auxiliary)))
+			return nil
+		}})
+	told.Auxiliary = []byte("five!")
+	return append(common(), told,
+		goFunction("doubled", udf.Short|udf.Commutative, udf.Func{Merge: addUp,
+			Calculate: func(in *udf.Input, out *udf.Output) error {
+				reply(out, valueOf(in))
+				return nil
+			},
+			Finish: func(in *udf.MergeInput, out *udf.Output) error {
+				reply(out, 2*get(in.Parts[0].Bytes))
+				return nil
+			}}),
+		goFunction("batch", udf.Short, udf.Func{Calculate: func(in *udf.Input, out *udf.Output) error {
+			out.Batch(vertex.Int64Batch("x", valueOf(in)))
+			return nil
+		}}),
+		goFunction("twice", udf.Short, udf.Func{Calculate: func(in *udf.Input, out *udf.Output) error {
+			reply(out, valueOf(in))
+			return spawn(out, []vertex.ID{in.Vertex}, udf.Spawn{UDF: "parts"})
+		}}),
+		goFunction("meddles", udf.Short, udf.Func{Calculate: func(_ *udf.Input, out *udf.Output) error {
+			return out.SetValue(vertex.Int64Batch("x", -1))
+		}}),
+		goFunction("half", udf.Short|udf.Updates, udf.Func{Calculate: func(in *udf.Input, out *udf.Output) error {
+			if err := spawn(out, []vertex.ID{vertex.NameID("nowhere")}, udf.Spawn{}); err != nil {
+				return err
+			}
+			return out.SetValue(vertex.Int64Batch("x", valueOf(in)))
+		}}))
+}
+
+// Calls of every sort on vertices everywhere, in one submit: each comes to the same as by Run.
+func TestQueueGivesWhatRunGives(t *testing.T) {
+	for _, scheme := range []string{"tcp", "inproc"} {
+		t.Run(scheme, func(t *testing.T) {
+			workers := members(t, 3, scheme, sorts)
+			w := workers[0]
+			targets := make([]*Vertex, len(workers))
+			for i, owner := range workers {
+				put(t, owner, fmt.Sprint("v", i), int64(i+1)*100)
+				var err error
+				targets[i], err = w.OpenName(fmt.Sprint("v", i))
+				require.NoError(t, err)
+				t.Cleanup(targets[i].Release)
+			}
+			table := putTable(t, workers[1], "table", 10, 3)
+			group, err := w.Open(table.ID())
+			require.NoError(t, err)
+			t.Cleanup(group.Release)
+			argument := func(n byte) udf.Value { return udf.Value{Bytes: []byte{n, 0, 0, 0, 0, 0, 0, 0}} }
+			var want []string
+			var calls []*Call
+			add := func(name, comes string, c Call) {
+				c.UDF, c.Tag, c.Buffer, c.Timeout = function(t, w, name), len(calls), make([]byte, 8), patience
+				if c.Arguments.Bytes == nil {
+					c.Arguments = argument(byte(len(calls)))
+				}
+				calls, want = append(calls, &c), append(want, name+" "+comes)
+			}
+			for i := range 5 * len(targets) { // the place changes from each call to the next
+				v, x := targets[i%3:i%3+1], int64(i%3+1)*100
+				n := func(x int64) string { return fmt.Sprintf("gives %d [] DCF_OK", x) }
+				add("told", n(x+5+7), Call{Targets: v, Arguments: argument(7)})
+				add("told", n(x+5+9), Call{Targets: v, Arguments: argument(7), TargetArguments: []udf.Value{argument(9)}})
+				add("told", n(x+5+int64(len(calls))), Call{Targets: v, Flags: Timed})
+				add("doubled", n(2*x), Call{Targets: v})
+				add("batch", n(x), Call{Targets: v})
+				add("twice", fmt.Sprintf("gives - [%d %d] DCF_OK", x, x), Call{Targets: v})
+				add("meddles", "gives - [] DCF_UDF_FAILED", Call{Targets: v})
+				add("half", "gives - [] DCF_NOT_FOUND", Call{Targets: v})
+				add("value", n(45), Call{Targets: []*Vertex{group}})
+				add("value", n(600), Call{Targets: targets})
+			}
+			comes := func(c *Call) string {
+				result := "-"
+				switch {
+				case c.Result.Batch != nil:
+					result = fmt.Sprint(c.Result.Batch.Int64(0)[0])
+				case c.Result.Bytes != nil:
+					result = fmt.Sprint(get(c.Result.Bytes))
+				}
+				parts := []int64{}
+				for _, p := range c.Parts {
+					parts = append(parts, get(p.Bytes))
+				}
+				return fmt.Sprintf("%s gives %s %v %v", c.UDF.Name(), result, parts, status.Of(c.Failure()))
+			}
+			type rest struct {
+				effects Effects
+				by      uint64
+				timed   bool
+			}
+			restOf := func(c *Call) rest {
+				return rest{c.Effects, c.ServedBy, c.ServedFor > 0}
+			}
+			var run []rest
+			for i, c := range calls {
+				one := []Call{*c}
+				require.NoError(t, w.Run(one))
+				require.Equal(t, want[i], comes(&one[0]))
+				run = append(run, restOf(&one[0]))
+				one[0].Clear()
+			}
+			q := queue(t, w)
+			require.NoError(t, q.Submit(calls))
+			for _, c := range drain(t, q, len(calls)) {
+				i := c.Tag.(int)
+				require.Equal(t, want[i], comes(c))
+				require.Equal(t, run[i], restOf(c), "%s on %v", want[i], c.Targets[0].id)
+				c.Clear()
+			}
+		})
+	}
+}
+
 // A function of another worker that never returns: the call comes back at its deadline, or when it
 // is cancelled, and calls that come behind it are served.
 func TestQueueLeavesTheOwnerBehind(t *testing.T) {
