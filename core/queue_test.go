@@ -262,9 +262,10 @@ func TestQueueThatIsNotPolledInTime(t *testing.T) {
 
 // Close ends what another worker runs, and leaves behind here what does not return.
 func TestQueueClosedWithCallsUnderWay(t *testing.T) {
-	s := newStuck(t)
+	s, mine := newStuck(t), newStuck(t)
 	both := func() []udf.Definition {
-		return append(common(), goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate}))
+		return append(common(), goFunction("stuck", udf.Commutative, udf.Func{Calculate: s.calculate}),
+			goFunction("stuck_here", udf.Commutative, udf.Func{Calculate: mine.calculate}))
 	}
 	w, _, there, _ := far(t, "tcp", both)
 	stuck := function(t, w, "stuck")
@@ -276,12 +277,15 @@ func TestQueueClosedWithCallsUnderWay(t *testing.T) {
 
 	q, err = w.OpenQueue()
 	require.NoError(t, err)
-	calls := submitted(stuck, 2, put(t, w, "here", 1))
+	calls := submitted(function(t, w, "stuck_here"), 2, put(t, w, "here", 1))
 	require.NoError(t, q.Submit(calls))
+	<-mine.entered
+	<-mine.entered // what has not begun would end at once
 	requireCode(t, status.Timeout, q.close(clock.Now()), "2 calls", "left behind")
 	require.Equal(t, int64(2), w.overdue.Load())
 	require.Equal(t, 2, outstanding(w))
 	s.let()
+	mine.let()
 	require.Eventually(t, func() bool { return w.overdue.Load() == 0 && outstanding(w) == 0 }, patience, time.Millisecond)
 	for _, c := range calls {
 		require.Nil(t, c.Result.Bytes, "the call is its caller's again")
