@@ -110,15 +110,17 @@ func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C
 		native.Take(from, &dropped)
 		dropped.Clear()
 		refuse(c, status.From(err))
+		f.close()
 		return 0
 	}
+	resumed = 1 // from here on the pin is Go's, also where a bug ends this in a panic
 	w.core.Resume(int(pin), (*[1]core.Call)(f.calls), uint64(version), func(out *udf.Output) {
 		native.Take(from, out)
 	})
 	give(&f.calls[0], c)
 	release(&f.calls[0])
 	f.close()
-	return 1
+	return resumed
 }
 
 //export dcf_capi_reclaim

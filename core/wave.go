@@ -64,6 +64,10 @@ func (w *Worker) serveWave(requests []*rpc.Request) bool {
 	if err != nil {
 		return false
 	}
+	if fn.Gone() { // looked at again: whoever drops it waits for the pins that were held then
+		w.store.Unpin(pin)
+		return false
+	}
 	frame := w.engine.Frames.At(pin)
 	for i, req := range requests {
 		if !w.inputOf(frame, fn, req, i) {
@@ -125,7 +129,7 @@ func fillInput(in *udf.Input, record *store.Record, version *store.Version) {
 // answerWave replies with what one calculate came to, or makes a task of it where it spawned.
 func (w *Worker) answerWave(a *wave, fn *exec.Function, req *rpc.Request, in *udf.Input, out *udf.Output) {
 	c, r := req.Call, &a.reply
-	if out.Failure != nil || len(out.Effects) > 0 || len(out.Spawns) > 0 {
+	if out.AskedForMore() {
 		s := w.newServed(req)
 		s.task.Called = fn
 		item := exec.Item{Function: fn, Target: in.Vertex, Prefix: c.Targets[0].Path}

@@ -35,6 +35,11 @@ type Output struct {
 // Plain says that the callback gave a part in bytes, or none, and nothing else.
 func (o *Output) Plain() bool { return !o.rare }
 
+// AskedForMore says that the callback failed, spawned or has effects: its part alone is no answer.
+func (o *Output) AskedForMore() bool {
+	return o.Failure != nil || len(o.Effects) > 0 || len(o.Spawns) > 0
+}
+
 // Bytes makes part, which is copied, the answer.
 func (o *Output) Bytes(part []byte) { copy(o.Reserve(len(part)), part) }
 
