@@ -151,12 +151,7 @@ func TestCutRepliesApplyUpdatesOnce(t *testing.T) {
 		c.Clear()
 	}
 	got := number(t, owner, "value", v)
-	resent := int64(0)
-	for _, s := range client.Stats() {
-		if s.Name == "calls.resent" {
-			resent = s.Value
-		}
-	}
+	resent := stat(client, "calls.resent")
 	t.Logf("%d applied, %d unknown, %d requests sent again, counter %d", applied, unknown, resent, got)
 	require.GreaterOrEqual(t, got, applied, "an update that was answered is lost")
 	require.LessOrEqual(t, got, applied+unknown, "an update was applied twice")

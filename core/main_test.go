@@ -219,3 +219,13 @@ func requireCode(t testing.TB, code status.Code, err error, says ...string) {
 		require.Contains(t, err.Error(), text)
 	}
 }
+
+// stat gives one of a worker's own counters, or -1.
+func stat(w *Worker, name string) int64 {
+	for _, s := range w.Stats() {
+		if s.Name == name && s.Peer == 0 {
+			return s.Value
+		}
+	}
+	return -1
+}

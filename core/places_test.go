@@ -242,12 +242,3 @@ func TestShardsCountAsTheirTable(t *testing.T) {
 	w.store.Reclaim()
 	require.Equal(t, before, stat(w, "vertices.bytes"))
 }
-
-func stat(w *Worker, name string) int64 {
-	for _, s := range w.Stats() {
-		if s.Name == name && s.Peer == 0 {
-			return s.Value
-		}
-	}
-	return -1
-}

@@ -186,14 +186,7 @@ func TestQueueLeavesAnUpdateBehind(t *testing.T) {
 	requireCode(t, status.Timeout, c.Err, "still runs")
 	require.Equal(t, EffectsUnknown, c.Effects)
 	c.Clear()
-	overdue := func() int64 {
-		for _, s := range w.Stats() {
-			if s.Name == "calls.overdue" {
-				return s.Value
-			}
-		}
-		return -1
-	}
+	overdue := func() int64 { return stat(w, "calls.overdue") }
 	require.Equal(t, int64(1), overdue())
 	s.let()
 	require.Eventually(t, func() bool { return overdue() == 0 }, patience, time.Millisecond)

@@ -174,7 +174,7 @@ func (w *Worker) runWave(frame *exec.Frame, calls []Call, fn *exec.Function, n i
 func (w *Worker) conclude(c *Call, in *udf.Input, out *udf.Output) (later bool) {
 	c.later, c.Version, c.ServedBy = false, in.Version, w.self.Node
 	switch {
-	case out.Failure != nil || len(out.Effects) > 0 || len(out.Spawns) > 0:
+	case out.AskedForMore():
 		later = w.unusual(c, in, out)
 	case !out.HasPart:
 		c.Result.Bytes, c.ResultSize = nil, 0
@@ -384,7 +384,7 @@ func (w *Worker) addTargets(t *exec.Task, c *Call) {
 	}
 	for i, v := range c.Targets {
 		if record := v.record.Load(); record != nil && record.Current() == nil {
-			t.Fail(status.Errorf(status.NotFound, "vertex %v was dropped", v.id).WithVertex(v.id))
+			t.Fail(exec.Gone(v.id))
 			return
 		}
 		add(i, exec.Item{Target: v.id, Birth: v.birth})

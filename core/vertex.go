@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/exec"
 	"dcf/core/internal/store"
 	"dcf/core/status"
 	"dcf/udf"
@@ -99,7 +100,7 @@ func (v *Vertex) use() (*store.Record, error) {
 	case r == nil:
 		return nil, nil
 	case r.Current() == nil || !w.store.Retain(r):
-		return nil, status.Errorf(status.NotFound, "vertex %v was dropped", v.id).WithVertex(v.id)
+		return nil, exec.Gone(v.id)
 	}
 	return r, nil
 }
@@ -113,7 +114,7 @@ func (w *Worker) read(r *store.Record, look func(*store.Version)) error {
 	defer w.store.Unpin(pin)
 	version := r.Current()
 	if version == nil {
-		return status.Errorf(status.NotFound, "vertex %v was dropped", r.ID()).WithVertex(r.ID())
+		return exec.Gone(r.ID())
 	}
 	look(version)
 	return nil

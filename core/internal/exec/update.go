@@ -45,7 +45,7 @@ func (t *Task) updateLocked(it *Item, r *store.Record) {
 	defer t.Engine.Store.Unpin(pin)
 	v := r.Current()
 	if v == nil { // dropped while the call waited
-		t.fail(status.Errorf(status.NotFound, "vertex %v was dropped", it.Target).WithVertex(it.Target))
+		t.fail(Gone(it.Target))
 		return
 	}
 	ticket, replay, err := t.begin(it)
