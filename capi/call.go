@@ -106,9 +106,7 @@ func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C
 		err = f.lent.load(w, c, &f.calls[0])
 	}
 	if err != nil { // a handle was given back while its function ran
-		var dropped udf.Output
-		native.Take(from, &dropped)
-		dropped.Clear()
+		discard(from)
 		refuse(c, status.From(err))
 		f.close()
 		return 0

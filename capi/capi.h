@@ -47,6 +47,7 @@ typedef struct dcf_capi_direct dcf_capi_direct;
 extern dcf_capi_direct dcf_capi_workers;  /* dcf_epochs, and the node id */
 extern dcf_capi_direct dcf_capi_vertices; /* dcf_record, and the worker's handle */
 extern dcf_capi_direct dcf_capi_udfs;     /* dcf_native_program, and the worker's handle */
+extern dcf_capi_direct dcf_capi_queues;   /* the worker's handle for an object */
 
 /* Enters a handle. Where memory is out it does not, and Go serves the handle. */
 void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object);

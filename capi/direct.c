@@ -16,6 +16,10 @@ extern dcf_status dcf_capi_run(dcf_worker worker, dcf_call* calls, size_t count,
                                dcf_error* error) __attribute__((weak));
 extern int32_t dcf_capi_resume(uint64_t worker, dcf_call* call, uint64_t version, uint32_t pin,
                                uintptr_t output) __attribute__((weak));
+extern dcf_status dcf_capi_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error)
+    __attribute__((weak));
+extern int32_t dcf_capi_adopt(uint64_t queue, dcf_call* call, uint64_t version, uint32_t pin,
+                              uintptr_t output) __attribute__((weak));
 extern void dcf_capi_reclaim(uint64_t worker) __attribute__((weak));
 extern void dcf_native_once(const dcf_native_program* program, const dcf_udf_input* input,
                             dcf_native_output* output) __attribute__((weak));
@@ -41,7 +45,7 @@ struct dcf_capi_direct {
   _Atomic(entry*) chunks[MAX_CHUNKS];
 };
 
-dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs;
+dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs, dcf_capi_queues;
 
 /* The entry where a handle would be, or NULL. */
 static inline entry* entry_at(dcf_capi_direct* table, uint64_t handle) {
@@ -97,6 +101,7 @@ static _Atomic uint32_t next_hint;
 /* What a run of calls works with. */
 typedef struct run {
   uint64_t worker;
+  uint64_t queue; /* where the call was submitted; 0: nowhere, and its caller waits for it */
   uint64_t node;
   dcf_epochs* epochs;
   dcf_pin* pin;
@@ -140,9 +145,9 @@ static inline const dcf_vertex_id* ids_of(const dcf_id_list* list) {
 /* Whether Go is needed to see what a call asks for. */
 static inline int is_plain(const dcf_call* c) {
   const dcf_call_more* more = c->more;
-  if (c->struct_size != sizeof *c || c->flags > DCF_CALL_HERE || c->target_count != 1 ||
-      !c->targets || c->ticket || c->private_data || (c->arguments.size && !c->arguments.data) ||
-      (c->buffer_size && !c->buffer))
+  if (c->struct_size != sizeof *c || (c->flags & ~DCF_CALL_INLINE) > DCF_CALL_HERE ||
+      c->target_count != 1 || !c->targets || c->ticket || c->private_data ||
+      (c->arguments.size && !c->arguments.data) || (c->buffer_size && !c->buffer))
     return 0;
   return !more || (more->struct_size == sizeof *more && !more->reserved &&
                    !more->target_arguments && !more->arguments_schema && !more->arguments_array &&
@@ -166,6 +171,7 @@ static inline int calculate(const run* r, const dcf_call* c, dcf_udf_input* inpu
   const dcf_native_program* program =
       (const dcf_native_program*)object_of(&dcf_capi_udfs, c->udf.handle, &owner);
   if (!program || owner != r->worker) return 0;
+  if (r->queue && !(program->flags & DCF_UDF_SHORT)) return 0;
   dcf_record* record = (dcf_record*)object_of(&dcf_capi_vertices, c->targets->handle, &owner);
   if (!record || owner != r->worker) return 0;
   dcf_vertex_version* version = atomic_load(&record->current);
@@ -216,9 +222,16 @@ static inline void give(const run* r, dcf_call* c, uint64_t version,
   more->bytes_fetched = 0;
 }
 
+/* Has Go take an output that is more than C can give; 0 where it left the pin to its holder. */
+static int go_on(const run* r, dcf_call* c, uint64_t version, dcf_native_output* output) {
+  const uint32_t pin = (uint32_t)(r->pin - r->epochs->pins);
+  if (r->queue) return dcf_capi_adopt(r->queue, c, version, pin, (uintptr_t)output);
+  return dcf_capi_resume(r->worker, c, version, pin, (uintptr_t)output);
+}
+
 /* Runs the first calls, up to one that Go must run, and gives how many they were. */
-static size_t run_first(uint64_t worker, dcf_call* calls, size_t count) {
-  run r = {.worker = worker};
+static size_t run_first(uint64_t worker, uint64_t queue, dcf_call* calls, size_t count) {
+  run r = {.worker = worker, .queue = queue};
   dcf_udf_input input; /* not cleared as a whole: that would cost as much as a call */
   dcf_native_output output;
   input.struct_size = sizeof input;
@@ -238,8 +251,7 @@ static size_t run_first(uint64_t worker, dcf_call* calls, size_t count) {
       end(&r);
       break;
     }
-    const uint32_t pin = (uint32_t)(r.pin - r.epochs->pins);
-    if (!dcf_capi_resume(worker, &calls[done], input.version, pin, (uintptr_t)&output)) end(&r);
+    if (!go_on(&r, &calls[done], input.version, &output)) end(&r);
     done++;
   }
   return done;
@@ -249,8 +261,17 @@ dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_er
   size_t done = 0;
   if (calls && count && count <= DCF_CAPI_MAX_CALLS && calls->struct_size == sizeof *calls &&
       !dcf_native_in_update()) {
-    done = run_first(worker.handle, calls, count);
+    done = run_first(worker.handle, 0, calls, count);
     if (done == count) return DCF_OK;
   }
   return dcf_capi_run(worker, calls, count, done, error);
+}
+
+dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error) {
+  uint64_t nothing, worker;
+  if (calls && count == 1 && calls->flags & DCF_CALL_INLINE &&
+      (worker = object_of(&dcf_capi_queues, queue.handle, &nothing)) && !dcf_native_in_update() &&
+      run_first(worker, queue.handle, calls, 1))
+    return DCF_OK;
+  return dcf_capi_submit(queue, calls, count, error);
 }

@@ -79,6 +79,8 @@ type direct struct {
 	calculate uintptr
 	userData  uintptr
 	auxiliary bytes
+	flags     uint32
+	_         uint32
 }
 
 const (

@@ -71,21 +71,21 @@ func (Kind) Load(def *udf.Definition) (udf.Program, error) {
 		copy(p.auxiliary, def.Auxiliary)
 	}
 	if !p.updates && c.Finish == nil {
-		p.makeDirect()
+		p.makeDirect(def.Flags)
 	}
 	return p, nil
 }
 
 // makeDirect makes what C needs to call the function without Go. Where there is no memory for it,
 // calls go through Go.
-func (p *program) makeDirect() {
+func (p *program) makeDirect(flags udf.Flags) {
 	block := arena.Alloc(int(unsafe.Sizeof(direct{})))
 	if block == nil {
 		return
 	}
 	p.direct = (*direct)(unsafe.Pointer(unsafe.SliceData(block)))
 	*p.direct = direct{calculate: uintptr(p.code.Calculate), userData: uintptr(p.code.UserData),
-		auxiliary: p.aux()}
+		auxiliary: p.aux(), flags: uint32(flags)}
 }
 
 // Direct gives a dcf_native_program, by which C can call a function of this kind without Go for as

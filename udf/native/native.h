@@ -103,6 +103,8 @@ typedef struct dcf_native_program {
   dcf_calculate_fn calculate;
   void* user_data;
   dcf_bytes auxiliary;
+  uint32_t flags; /* DCF_UDF_ */
+  uint32_t reserved;
 } dcf_native_program;
 
 /* Runs calculate on one input, of which `output` need not be initialised. Go takes what cannot be
