@@ -87,7 +87,7 @@ func refuseAll(first *C.dcf_call, from, to int, err error) {
 }
 
 // dcf_capi_resume goes on with a call whose calculate C has run, under a pin that it holds, where the
-// output is more than C can give. It gives the pin back, or says 0 where the worker was closed.
+// output is more than C can give. It gives the pin back, unless it refuses.
 //
 //export dcf_capi_resume
 func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C.uint32_t,
@@ -109,9 +109,9 @@ func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C
 		discard(from)
 		refuse(c, status.From(err))
 		f.close()
-		return 0
+		return C.DCF_CAPI_REFUSED
 	}
-	resumed = 1 // from here on the pin is Go's, also where a bug ends this in a panic
+	resumed = C.DCF_CAPI_ANSWERED // from here on the pin is Go's, also where a bug ends this in a panic
 	w.core.Resume(int(pin), (*[1]core.Call)(f.calls), uint64(version), func(out *udf.Output) {
 		native.Take(from, out)
 	})

@@ -101,7 +101,8 @@ static _Atomic uint32_t next_hint;
 /* What a run of calls works with. */
 typedef struct run {
   uint64_t worker;
-  uint64_t queue; /* where the call was submitted; 0: nowhere, and its caller waits for it */
+  uint64_t queue;  /* where the call was submitted; 0: nowhere, and its caller waits for it */
+  int32_t goes_on; /* it will be answered there */
   uint64_t node;
   dcf_epochs* epochs;
   dcf_pin* pin;
@@ -145,9 +146,9 @@ static inline const dcf_vertex_id* ids_of(const dcf_id_list* list) {
 /* Whether Go is needed to see what a call asks for. */
 static inline int is_plain(const dcf_call* c) {
   const dcf_call_more* more = c->more;
-  if (c->struct_size != sizeof *c || (c->flags & ~DCF_CALL_INLINE) > DCF_CALL_HERE ||
-      c->target_count != 1 || !c->targets || c->ticket || c->private_data ||
-      (c->arguments.size && !c->arguments.data) || (c->buffer_size && !c->buffer))
+  if (c->struct_size != sizeof *c || c->flags > DCF_CALL_HERE || c->target_count != 1 ||
+      !c->targets || c->ticket || c->private_data || (c->arguments.size && !c->arguments.data) ||
+      (c->buffer_size && !c->buffer))
     return 0;
   return !more || (more->struct_size == sizeof *more && !more->reserved &&
                    !more->target_arguments && !more->arguments_schema && !more->arguments_array &&
@@ -222,16 +223,17 @@ static inline void give(const run* r, dcf_call* c, uint64_t version,
   more->bytes_fetched = 0;
 }
 
-/* Has Go take an output that is more than C can give; 0 where it left the pin to its holder. */
-static int go_on(const run* r, dcf_call* c, uint64_t version, dcf_native_output* output) {
+/* Has Go take an output that is more than C can give, and give back the pin. */
+static void go_on(run* r, dcf_call* c, uint64_t version, dcf_native_output* output) {
   const uint32_t pin = (uint32_t)(r->pin - r->epochs->pins);
-  if (r->queue) return dcf_capi_adopt(r->queue, c, version, pin, (uintptr_t)output);
-  return dcf_capi_resume(r->worker, c, version, pin, (uintptr_t)output);
+  const int32_t done = r->queue ? dcf_capi_adopt(r->queue, c, version, pin, (uintptr_t)output)
+                                : dcf_capi_resume(r->worker, c, version, pin, (uintptr_t)output);
+  if (done == DCF_CAPI_REFUSED) end(r);
+  r->goes_on = done == DCF_CAPI_GOES_ON;
 }
 
 /* Runs the first calls, up to one that Go must run, and gives how many they were. */
-static size_t run_first(uint64_t worker, uint64_t queue, dcf_call* calls, size_t count) {
-  run r = {.worker = worker, .queue = queue};
+static size_t run_first(run* r, dcf_call* calls, size_t count) {
   dcf_udf_input input; /* not cleared as a whole: that would cost as much as a call */
   dcf_native_output output;
   input.struct_size = sizeof input;
@@ -240,38 +242,43 @@ static size_t run_first(uint64_t worker, uint64_t queue, dcf_call* calls, size_t
   input.arguments_array = NULL;
   input.cancelled = &never_cancelled;
   size_t done = 0;
-  while (done < count && begin(&r)) {
+  while (done < count && begin(r)) {
     const size_t before = done;
     int more = 0;
-    while (done < count && (more = calculate(&r, &calls[done], &input, &output)) &&
+    while (done < count && (more = calculate(r, &calls[done], &input, &output)) &&
            (more = fits(&calls[done], &output) ? 1 : -1) > 0)
-      give(&r, &calls[done++], input.version, &output);
-    r.pin->calls += (int64_t)(done - before);
+      give(r, &calls[done++], input.version, &output);
+    r->pin->calls += (int64_t)(done - before);
     if (more >= 0) { /* all are done, or Go must run the next */
-      end(&r);
+      end(r);
       break;
     }
-    if (!go_on(&r, &calls[done], input.version, &output)) end(&r);
-    done++;
+    go_on(r, &calls[done++], input.version, &output);
   }
   return done;
 }
 
 dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_error* error) {
+  run r = {.worker = worker.handle};
   size_t done = 0;
   if (calls && count && count <= DCF_CAPI_MAX_CALLS && calls->struct_size == sizeof *calls &&
       !dcf_native_in_update()) {
-    done = run_first(worker.handle, 0, calls, count);
+    done = run_first(&r, calls, count);
     if (done == count) return DCF_OK;
   }
   return dcf_capi_run(worker, calls, count, done, error);
 }
 
-dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error) {
-  uint64_t nothing, worker;
-  if (calls && count == 1 && calls->flags & DCF_CALL_INLINE &&
-      (worker = object_of(&dcf_capi_queues, queue.handle, &nothing)) && !dcf_native_in_update() &&
-      run_first(worker, queue.handle, calls, 1))
+dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, size_t* answered_out,
+                            dcf_error* error) {
+  run r = {.queue = queue.handle};
+  uint64_t nothing;
+  if (answered_out && calls && count == 1 && !dcf_native_in_update() &&
+      (r.worker = object_of(&dcf_capi_queues, queue.handle, &nothing)) && run_first(&r, calls, 1)) {
+    *answered_out = !r.goes_on;
     return DCF_OK;
-  return dcf_capi_submit(queue, calls, count, error);
+  }
+  const dcf_status status = dcf_capi_submit(queue, calls, count, error);
+  if (answered_out && status == DCF_OK) *answered_out = 0;
+  return status;
 }

@@ -142,7 +142,7 @@ func submit(handle C.dcf_queue, first *C.dcf_call, count C.size_t) error {
 
 // dcf_capi_adopt goes on with a submitted call whose calculate C has run, under a pin that it holds,
 // where the output is more than C can give: it ends here, or is submitted after all. It gives the pin
-// back, or says 0 where the queue or the worker was closed.
+// back, unless it refuses.
 //
 //export dcf_capi_adopt
 func dcf_capi_adopt(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C.uint32_t,
@@ -164,15 +164,16 @@ func dcf_capi_adopt(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C.
 		discard(from)
 		refuse(c, status.From(err))
 		sub.close()
-		return 0
+		return C.DCF_CAPI_REFUSED
 	}
-	adopted = 1 // from here on the pin is Go's, also where a bug ends this in a panic
+	adopted = C.DCF_CAPI_ANSWERED // from here on the pin is Go's, also where a bug ends this in a panic
 	sub.from, sub.call.Tag = c, sub
 	take := func(out *udf.Output) { native.Take(from, out) }
-	if q.core.Adopt(int(pin), &sub.call, uint64(version), take, func() { q.enter(sub) }) {
-		give(&sub.call, c)
-		sub.close()
+	if !q.core.Adopt(int(pin), &sub.call, uint64(version), take, func() { q.enter(sub) }) {
+		return C.DCF_CAPI_GOES_ON
 	}
+	give(&sub.call, c)
+	sub.close()
 	return adopted
 }
 

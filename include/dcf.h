@@ -420,7 +420,6 @@ dcf_status dcf_udf_drop(dcf_udf udf, int64_t timeout_ns, dcf_error* error);
 #define DCF_CALL_AT_OWNER 1u /* never move the data */
 #define DCF_CALL_HERE 2u     /* bring the data to this worker */
 #define DCF_CALL_TIMED 4u    /* read the clock for this call; untimed calls read none */
-#define DCF_CALL_INLINE 8u   /* dcf_queue_submit may answer the call itself: see there */
 /* Neither AT_OWNER nor HERE: at the owner where it has the UDF, else the data is brought here. */
 
 #define DCF_RESULT_NONE 0u
@@ -508,11 +507,12 @@ dcf_status dcf_queue_open(dcf_worker worker, dcf_queue* out, dcf_error* error);
 /* Starts calls and writes each one's ticket. On another status than DCF_OK none was taken; where
  * one of them is wrong in itself (a bad handle, a NULL), the error says which.
  *
- * A single call with DCF_CALL_INLINE is answered before submit returns, on this thread, where
- * nothing has to be waited for: a DCF_UDF_NATIVE function that is DCF_UDF_SHORT and does not
- * update, on a vertex that is here. Then its ticket is 0 and it does not come back from
- * dcf_queue_poll. Any other is submitted as ever. */
-dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error);
+ * answered_out  NULL, or how many of the calls, from the first, submit itself has answered when it
+ *               returns: these do not come back from dcf_queue_poll. It does so, on this thread,
+ *               with a single call where nothing has to be waited for: of a DCF_UDF_NATIVE function
+ *               that is DCF_UDF_SHORT and does not update, on a vertex that is here. */
+dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, size_t* answered_out,
+                            dcf_error* error);
 /* Takes up to `capacity` finished calls, waiting for the first. None in time: DCF_OK and 0. */
 dcf_status dcf_queue_poll(dcf_queue queue, dcf_call** done, size_t capacity, int64_t timeout_ns,
                           size_t* count_out, dcf_error* error);

@@ -46,6 +46,7 @@ typedef struct answer {
 static int submits(answer* a, dcf_udf udf, const dcf_vertex* target, uint32_t flags,
                    dcf_bytes arguments) {
   dcf_error error;
+  size_t answered = 77;
   a->call = (dcf_call)DCF_CALL_INIT;
   a->more = (dcf_call_more)DCF_CALL_MORE_INIT;
   a->got = -1;
@@ -59,8 +60,9 @@ static int submits(answer* a, dcf_udf udf, const dcf_vertex* target, uint32_t fl
   a->call.more = &a->more;
   a->call.error = &a->error;
   a->call.status = 77;
-  OK(dcf_queue_submit(queue, &a->call, 1, &error));
-  return a->call.ticket == 0;
+  OK(dcf_queue_submit(queue, &a->call, 1, &answered, &error));
+  SAME(answered, a->call.ticket == 0);
+  return answered == 1;
 }
 
 static void polls(answer* a) {
@@ -87,23 +89,23 @@ static const dcf_bytes none;
 static void at_once(dcf_udf shorts, dcf_vertex vertex, _Atomic int* runs) {
   answer a;
   const int64_t before = counter(worker, "calls.local");
-  CHECK(submits(&a, shorts, &vertex, DCF_CALL_INLINE, none));
+  CHECK(submits(&a, shorts, &vertex, 0, none));
   SAME(a.call.status, DCF_OK);
   SAME(a.call.result_kind, DCF_RESULT_BYTES);
   SAME(a.got, 6);
-  CHECK(submits(&a, shorts, &vertex, DCF_CALL_INLINE | DCF_CALL_AT_OWNER, text("nothing")));
+  CHECK(submits(&a, shorts, &vertex, DCF_CALL_AT_OWNER, text("nothing")));
   SAME(a.call.result_kind, DCF_RESULT_NONE);
-  CHECK(submits(&a, shorts, &vertex, DCF_CALL_INLINE | DCF_CALL_HERE, text("long")));
+  CHECK(submits(&a, shorts, &vertex, DCF_CALL_HERE, text("long")));
   SAME(a.call.status, DCF_OK);
   SAME(a.call.result_kind, DCF_RESULT_BYTES);
   SAME(a.more.result_bytes.size, a.call.result_size);
   CHECK(memcmp(a.more.result_bytes.data, "longer than", 11) == 0);
   dcf_call_clear(&a.call);
-  CHECK(submits(&a, shorts, &vertex, DCF_CALL_INLINE, text("array")));
+  CHECK(submits(&a, shorts, &vertex, 0, text("array")));
   SAME(a.call.result_kind, DCF_RESULT_ARRAY);
   SAME(a.more.result_array.length, 5);
   dcf_call_clear(&a.call);
-  CHECK(submits(&a, shorts, &vertex, DCF_CALL_INLINE, text("fail")));
+  CHECK(submits(&a, shorts, &vertex, 0, text("fail")));
   SAME(a.call.status, DCF_UDF_FAILED);
   SAME(a.error.status, DCF_UDF_FAILED);
   CHECK(strstr(a.error.message, "no such luck"));
@@ -119,22 +121,25 @@ static void not_at_once(dcf_udf shorts, dcf_udf longs, dcf_udf updates, dcf_vert
   dcf_error error;
   answer a, b;
   const dcf_vertex twice[2] = {vertex, vertex};
-  CHECK(!submits(&a, shorts, &vertex, 0, none));
+  CHECK(!submits(&a, longs, &vertex, 0, none));
   polls(&a);
   SAME(a.got, 6);
-  CHECK(!submits(&a, longs, &vertex, DCF_CALL_INLINE, none));
-  polls(&a);
-  SAME(a.got, 6);
-  CHECK(!submits(&a, updates, &vertex, DCF_CALL_INLINE, none));
+  CHECK(!submits(&a, updates, &vertex, 0, none));
   polls(&a);
   SAME(a.got, 6);
 
-  CHECK(submits(&b, shorts, &vertex, DCF_CALL_INLINE, none));
+  CHECK(submits(&b, shorts, &vertex, 0, none));
   b.got = -1;
+  OK(dcf_queue_submit(queue, &b.call, 1, NULL, &error)); /* nobody asked for it */
+  CHECK(b.call.ticket != 0);
+  polls(&b);
+  SAME(b.got, 6);
   dcf_call calls[2] = {b.call, b.call};
   calls[0].targets = twice;
   calls[0].target_count = 2;
-  OK(dcf_queue_submit(queue, calls, 2, &error)); /* two calls */
+  size_t answered = 77;
+  OK(dcf_queue_submit(queue, calls, 2, &answered, &error)); /* two calls */
+  SAME(answered, 0);
   CHECK(calls[0].ticket != 0 && calls[1].ticket != 0);
   for (size_t n = 0, count; n < 2; n += count) {
     dcf_call* done[2];
@@ -143,13 +148,6 @@ static void not_at_once(dcf_udf shorts, dcf_udf longs, dcf_udf updates, dcf_vert
   }
   SAME(calls[0].status + calls[1].status, DCF_OK);
   nothing_left();
-
-  /* The flag means nothing to dcf_call_run. */
-  b.got = -1;
-  OK(dcf_call_run(worker, &b.call, 1, &error));
-  SAME(b.got, 6);
-  OK(dcf_call_run(worker, calls, 2, &error));
-  SAME(calls[0].status + calls[1].status, DCF_OK);
 }
 
 /* Writes the arguments that make `asked` spawn. */
@@ -169,18 +167,18 @@ static void spawned(dcf_udf shorts, dcf_vertex vertex, _Atomic int* runs) {
   _Atomic int waiting = 0;
   dcf_udf heeding = register_udf(worker, "heeds", 0, heeds, NULL, &waiting);
   atomic_store(runs, 0);
-  CHECK(!submits(&a, shorts, &vertex, DCF_CALL_INLINE, spawning(room, vertex, "longs")));
+  CHECK(!submits(&a, shorts, &vertex, 0, spawning(room, vertex, "longs")));
   polls(&a);
   SAME(a.call.status, DCF_OK);
   SAME(a.got, 6);
   SAME(atomic_load(runs), 1);
 
-  CHECK(!submits(&a, shorts, &vertex, DCF_CALL_INLINE, spawning(room, vertex, "nobody")));
+  CHECK(!submits(&a, shorts, &vertex, 0, spawning(room, vertex, "nobody")));
   polls(&a);
   SAME(a.call.status, DCF_NOT_FOUND);
   CHECK(strstr(a.error.message, "nobody"));
 
-  CHECK(!submits(&a, shorts, &vertex, DCF_CALL_INLINE, spawning(room, vertex, "heeds")));
+  CHECK(!submits(&a, shorts, &vertex, 0, spawning(room, vertex, "heeds")));
   while (!atomic_load(&waiting)) sched_yield();
   OK(dcf_queue_cancel(queue, a.call.ticket, &error));
   polls(&a);
@@ -191,20 +189,23 @@ static void spawned(dcf_udf shorts, dcf_vertex vertex, _Atomic int* runs) {
   OK(dcf_udf_drop(heeding, 0, &error));
 }
 
-/* What submit refuses, it refuses with the flag too. */
+/* What submit refuses, it refuses also where it could answer. */
 static void refused(dcf_udf shorts, dcf_vertex vertex) {
   dcf_error error;
   answer a;
-  CHECK(submits(&a, shorts, &vertex, DCF_CALL_INLINE, none));
+  size_t answered;
+  CHECK(submits(&a, shorts, &vertex, 0, none));
+  answered = 77;
   a.call.udf.handle = 0;
-  FAILS(dcf_queue_submit(queue, &a.call, 1, &error), DCF_BAD_HANDLE, "calls[0]");
+  FAILS(dcf_queue_submit(queue, &a.call, 1, &answered, &error), DCF_BAD_HANDLE, "calls[0]");
   a.call.udf = shorts;
-  a.call.flags |= 16;
-  FAILS(dcf_queue_submit(queue, &a.call, 1, &error), DCF_INVALID_ARGUMENT, "unknown bits 0x10");
-  a.call.flags = DCF_CALL_INLINE;
+  a.call.flags = 8;
+  FAILS(dcf_queue_submit(queue, &a.call, 1, &answered, &error), DCF_INVALID_ARGUMENT, "bits 0x8");
+  a.call.flags = 0;
   OK(dcf_queue_close(queue, &error));
   a.got = -1;
-  FAILS(dcf_queue_submit(queue, &a.call, 1, &error), DCF_BAD_HANDLE, "queue handle");
+  FAILS(dcf_queue_submit(queue, &a.call, 1, &answered, &error), DCF_BAD_HANDLE, "queue handle");
+  SAME(answered, 77);
   SAME(a.got, -1);
 }
 

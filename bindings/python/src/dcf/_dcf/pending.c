@@ -54,7 +54,7 @@ PyObject* worker_start(PyObject* object, PyObject* const* args, Py_ssize_t count
   Py_INCREF(self);
   self->submitted = true;
   give_interpreter();
-  dcf_status status = dcf_queue_submit(worker->queue, call, 1, &error);
+  dcf_status status = dcf_queue_submit(worker->queue, call, 1, NULL, &error);
   const bool signalled = !take_interpreter();
   if (status != DCF_OK) {
     self->submitted = false;
