@@ -54,6 +54,7 @@ var allowed = map[string][]string{
 	"capi/capitest":                         {},
 	"cmd/dcfnode":                           {"core", "core/status", "vertex"},
 	"examples/tree/go":                      {"core", "core/status", "udf", "vertex"},
+	"docs/tool/limits":                      {},
 }
 
 // mayUseC lists the packages that may use cgo.
