@@ -64,8 +64,10 @@ def test_the_page_of_c_keeps_the_words_of_the_header() -> None:
     page = " ".join(re.sub(r"[^\w]", " ", re.sub(r"\]\(#\w+\)", "", words_of("c.md"))).split())
     lost = []
     for comment in comments:
-        if comment.startswith((" ----", " clang-format", " ARROW_C", " extern", " dcf.h")):
+        if comment.startswith((" ----", " clang-format", " ARROW_C", " extern", " DCF_H")):
             continue
+        if comment.startswith(" dcf.h"):
+            comment = comment.partition("\n")[2]
         words = " ".join(re.sub(r"[^\w]", " ", re.sub(r"^ \*", "", comment, flags=re.M)).split())
         lost += [words] if words not in page else []
     assert not lost
