@@ -9,7 +9,7 @@ PYTHON ?= python3
 TEST_FLAGS ?=
 FUZZ_TIME ?= 30s
 
-.PHONY: help build run test test-go test-race test-python test-examples check generate abi fuzz clean
+.PHONY: help build run test test-go test-race test-python test-examples test-docs check docs docs-serve generate abi fuzz clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ $(VENV)/.test: $(VENV)/.dcf bindings/python/pyproject.toml
 	DCF_LIB_DIR=$(CURDIR)/build/lib $(VENV)/bin/pip install --quiet './bindings/python[test]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.test docs/tool/requirements.txt
+	$(VENV)/bin/pip install --quiet -r docs/tool/requirements.txt
+	touch $@
+
 $(VENV)/.check: $(VENV)/.test requirements-check.txt
 	$(VENV)/bin/pip install --quiet -r requirements-check.txt
 	touch $@
@@ -50,7 +54,7 @@ $(VENV)/.check: $(VENV)/.test requirements-check.txt
 run: build $(VENV)/.demo ## The main job: flights of 2013 over two nodes, three ways
 	$(VENV)/bin/python examples/flights/run.py
 
-test: test-go test-race test-python test-examples ## Pass all tests of all languages
+test: test-go test-race test-python test-examples test-docs ## Pass all tests of all languages
 
 test-go: build ## Go tests, and the C programs that they compile and run
 	go vet ./...
@@ -64,6 +68,20 @@ test-python: $(VENV)/.test ## Python tests
 
 test-examples: build $(VENV)/.demo ## Run the examples and compare what they say
 	$(VENV)/bin/python examples/check.py
+
+test-docs: build $(VENV)/.docs build/docs/limits.md ## Follow the manual and the README, and compare
+	$(VENV)/bin/python -m pytest -q -p no:cacheprovider docs/tool
+
+docs: $(VENV)/.docs build/bin/dcfnode build/docs/limits.md ## Build the manual into build/site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.docs build/bin/dcfnode build/docs/limits.md ## Show the manual while it is written
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
+
+# The limits of all packages, for a page of the manual.
+build/docs/limits.md: $(wildcard docs/tool/limits/*.go) $(shell git ls-files '*limits.go' 'capi/*.h' 'vertex/cdata/*')
+	@mkdir -p $(@D)
+	go run ./docs/tool/limits > $@.new && mv $@.new $@
 
 fuzz: ## Run each fuzz target for FUZZ_TIME
 	@set -e; for target in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \

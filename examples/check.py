@@ -1,7 +1,7 @@
 """Runs all examples, as their users do, and compares what they say with what they should.
 
     python examples/check.py                everything; `make test-examples` does the same
-    python examples/check.py tree           the tree in Go, C and Python; or: flights, readme
+    python examples/check.py tree           the tree in Go, C and Python; or: flights
 
 The Python that runs it needs dcf and examples/flights/requirements.txt. The programs are those
 under build/, which `make build` makes. The end is 0 if all went well, else 1.
@@ -78,13 +78,7 @@ def flights_checks(build: Path) -> list[Check]:
     return [Check("flights", command)]
 
 
-def readme_checks(build: Path) -> list[Check]:
-    """The programs and commands of README.md."""
-    command = [sys.executable, str(EXAMPLES / "readme.py"), "--build", str(build)]
-    return [Check("README.md", command)]
-
-
-EXAMPLE_CHECKS = {"readme": readme_checks, "tree": tree_checks, "flights": flights_checks}
+EXAMPLE_CHECKS = {"tree": tree_checks, "flights": flights_checks}
 
 
 def run(check: Check) -> str:
@@ -114,7 +108,7 @@ def run(check: Check) -> str:
 def main() -> int:
     """Runs the checks one after the other; 0: all went well."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help="readme, tree, flights")
+    parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help="tree, flights")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="where dcf was built")
     options = parser.parse_args()
     unknown = set(options.examples) - EXAMPLE_CHECKS.keys()

@@ -1,7 +1,8 @@
 """Completes what griffe reads of the Python package, for the page of its reference.
 
 The half that is written in C has its types in _dcf.pyi and its words in the extension itself: these
-are put together. A field's words are the `#:` line above it. Examples of docstrings, lines that start with `>>>`, become blocks of code.
+are put together. A field's words are the `#:` line above it. Examples of docstrings, lines that
+start with `>>>`, become blocks of code.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Reader:
 
     def _python(self, body: str) -> None:
         if ">>>" not in body:
-            exec(compile(body, "<page>", "exec"), self._names)  # noqa: S102 - what the page says
+            exec(compile(body, "<page>", "exec"), self._names)
             return
         test = doctest.DocTestParser().get_doctest(body, {}, "page", None, 0)
         test.globs = self._names  # a doctest would work on a copy
@@ -129,8 +129,8 @@ class Reader:
         assert re.fullmatch(pattern, said, re.S), f"it said:\n{said}instead of:\n{expected}"
 
     def _run(self, command: str, expected: str) -> str:
-        done = subprocess.run(  # noqa: S603 - what the page says
-            ["bash", "-c", command],  # noqa: S607 - of the PATH, as for a reader
+        done = subprocess.run(
+            ["bash", "-c", command],
             cwd=self._cwd,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -146,8 +146,8 @@ class Reader:
         return said
 
     def _start(self, command: str, lines: int) -> str:
-        process = subprocess.Popen(  # noqa: S603 - what the page says
-            ["bash", "-c", f"exec {command}"],  # noqa: S607 - of the PATH, as for a reader
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
             cwd=self._cwd,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -183,7 +183,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _check_shell(body: str) -> None:
-    understood = subprocess.run(["bash", "-n"], input=body, text=True, capture_output=True)  # noqa: PLW1510, S607
+    understood = subprocess.run(["bash", "-n"], input=body, text=True, capture_output=True)
     assert understood.returncode == 0, understood.stderr
     rules = "\n".join(path.read_text() for path in [ROOT / "Makefile", *ROOT.glob("*/*.mk")])
     for target in re.findall(r"^\s*(?:\w+=\S+ )*make (?:-\w \S+ )?([\w-]+)", body, re.M):

@@ -56,7 +56,7 @@ def page(header: str) -> str:
 
 
 def _without_guards(text: str) -> str:
-    text = re.sub(r'^#(?:ifndef|ifdef|endif|include)\b.*\n', "", text, flags=re.M)
+    text = re.sub(r"^#(?:ifndef|ifdef|endif|include)\b.*\n", "", text, flags=re.M)
     text = text.replace('extern "C" {\n', "").replace("#define DCF_H\n", "")
     return re.sub(r"^#define ARROW_C_\w+_INTERFACE\n", "\n", text, flags=re.M)
 

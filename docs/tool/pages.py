@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 _FROM = re.compile(r"^<!-- from: (\w+) -->$", re.M)
+_FLAG = re.compile(r" +(?:-h, )?--([\w-]+)(?: (\S+))?  +(.*)", re.S)
 _LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
 
 _log = logging.getLogger("mkdocs.plugins.dcf")
@@ -41,15 +42,19 @@ def of_limits() -> str:
     return (ROOT / "build" / "docs" / "limits.md").read_text()
 
 
+def dcfnode(*arguments: str) -> str:
+    """Gives what dcfnode prints."""
+    command = [str(ROOT / "build" / "bin" / "dcfnode"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def of_settings() -> str:
     """Gives the flags of dcfnode from its own help, each with its other two names."""
-    dcfnode = str(ROOT / "build" / "bin" / "dcfnode")
-    said = subprocess.run([dcfnode, "--help"], capture_output=True, text=True, check=True)  # noqa: S603
-    flags = said.stdout.partition("\nFlags:\n")[2].partition("\n\n")[0]
+    flags = dcfnode("--help").partition("\nFlags:\n")[2].partition("\n\n")[0]
     rows = ["| flag | environment | in the file | |", "| --- | --- | --- | --- |"]
     # A flag's words go on in the lines below it, which have no flag.
-    for entry in re.split(r"\n(?= +(?:-\w, |    )--)", "\n" + flags)[1:]:
-        flag, value, words = re.match(r"(?s) +(?:-h, )?--([\w-]+)(?: (\S+))?  +(.*)", entry).groups()
+    for entry in re.split(r"\n(?= +(?:-\w, )?--)", "\n" + flags)[1:]:
+        flag, value, words = _FLAG.match(entry).groups()
         shown = f"`--{flag} {value}`" if value else f"`--{flag}`"
         meaning = " ".join(words.split())
         if flag in ("help", "print-config", "config"):
@@ -69,7 +74,7 @@ def filled(markdown: str) -> str:
     return _FROM.sub(lambda mark: _SOURCES[mark[1]](), markdown)
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Completes a page; mkdocs calls it."""
     folder = Path(page.file.abs_src_path).parent
 

@@ -1,4 +1,4 @@
-"""Every example in a docstring and in the README runs and shows what it says."""
+"""Every example in a docstring runs and shows what it says; docs/tool runs those of the README."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import doctest
 import inspect
 import types
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import dcf
 
-README = Path(__file__).parent.parent / "README.md"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -47,7 +45,3 @@ def test_the_examples_of(name: str) -> None:
 def test_there_are_words_about(name: str) -> None:
     thing = getattr(dcf, name, None)
     assert DOCUMENTED[name].strip() or isinstance(thing, types.ModuleType), name
-
-
-def test_the_readme() -> None:
-    run("README", README.read_text())
