@@ -73,7 +73,7 @@ test-docs: build $(VENV)/.docs build/docs/limits.md ## Follow the manual and the
 	$(VENV)/bin/python -m pytest -q -p no:cacheprovider docs/tool
 
 docs: $(VENV)/.docs build/bin/dcfnode build/docs/limits.md ## Build the manual into build/site
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 docs-serve: $(VENV)/.docs build/bin/dcfnode build/docs/limits.md ## Show the manual while it is written
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
