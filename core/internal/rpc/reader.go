@@ -26,6 +26,7 @@ type Reader struct {
 	// Of Wait, which one goroutine at a time calls.
 	all, leads []*link
 	fds        []unix.PollFd
+	spin       transport.Spin
 }
 
 // Start sends a request and has done told of its end, once, unless Start itself fails. The request
@@ -77,7 +78,7 @@ func (r *Reader) Wait(wake int, wait time.Duration, awake func()) {
 			wait = 0
 		}
 	}
-	waitFor(r.fds, wait)
+	r.sleep(wait)
 	awake()
 	for i, l := range r.leads {
 		if r.fds[i+1].Revents != 0 || l.conn.Ready() {
@@ -128,9 +129,21 @@ func (l *link) read() {
 	}
 }
 
-// waitFor sleeps until one of the descriptors is readable.
-func waitFor(fds []unix.PollFd, wait time.Duration) {
+// sleep waits until one of the descriptors is readable. Where replies are to come it polls at first.
+func (r *Reader) sleep(wait time.Duration) {
+	if wait > 0 && len(r.leads) > 0 {
+		r.spin.Limit = r.leads[0].session.node.cfg.Spin
+		if r.spin.Poll(func() bool { return waitFor(r.fds, 0) }) {
+			return
+		}
+	}
+	waitFor(r.fds, wait)
+}
+
+// waitFor sleeps until one of the descriptors is readable, and says whether one is.
+func waitFor(fds []unix.PollFd, wait time.Duration) bool {
 	timeout := unix.NsecToTimespec(int64(max(min(wait, transport.Slice), 0)))
-	_, _, _ = unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))),
+	n, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))),
 		uintptr(len(fds)), uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+	return errno == 0 && n > 0
 }

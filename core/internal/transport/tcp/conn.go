@@ -77,7 +77,7 @@ func (c *conn) SplitsBulk() bool { return true }
 func (c *conn) SetLimits(limits wire.Limits) { c.limits = limits }
 
 // SetSpin sets how long Next polls.
-func (c *conn) SetSpin(spin time.Duration) { c.spin.limit = spin }
+func (c *conn) SetSpin(spin time.Duration) { c.spin.Limit = spin }
 
 // Counters gives what passed so far.
 func (c *conn) Counters() transport.Counters {

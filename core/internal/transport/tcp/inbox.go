@@ -21,7 +21,7 @@ type inbox struct {
 	c      *conn
 	limits wire.Limits
 	place  parking
-	spin   spinner
+	spin   transport.Spin
 
 	buffer       []byte
 	read, filled int
@@ -214,9 +214,12 @@ func (i *inbox) receive(into []byte, wait time.Duration) (int, unix.Errno) {
 			return n, errno
 		}
 	}
-	if wait > 0 && i.spin.limit > 0 {
-		n, errno, hit := i.spin.receive(fd, into)
-		if hit {
+	if wait > 0 {
+		n, errno := 0, unix.EAGAIN
+		if i.spin.Poll(func() bool {
+			n, errno = receiveNow(fd, into)
+			return errno != unix.EAGAIN
+		}) {
 			i.spun.Add(1)
 			return n, errno
 		}
