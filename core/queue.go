@@ -24,6 +24,8 @@ type Queue struct {
 	closed  bool
 	going   []*running // that were not given back, in no order
 	done    []*Call
+	ended   []uint64    // tickets that are to be given up
+	spare   []*running  // that nobody uses
 	mine    []*running  // wait for the polling thread, which alone may run them
 	lit     bool        // event is readable
 	awake   bool        // the polling goroutine looks at done before it sleeps
@@ -70,6 +72,7 @@ func (q *Queue) SubmitThen(calls []*Call, taken func()) error {
 	q.mu.Lock()
 	err := q.admit(len(calls))
 	if err == nil {
+		q.giveUp()
 		err = b.number(w, calls)
 	}
 	if err == nil {
@@ -100,11 +103,23 @@ func (q *Queue) admit(n int) error {
 	return nil
 }
 
+// running gives memory for a call under way; the caller holds mu.
+func (q *Queue) running() *running {
+	last := len(q.spare) - 1
+	if last < 0 {
+		return new(running)
+	}
+	r := q.spare[last]
+	q.spare[last] = nil
+	q.spare = q.spare[:last]
+	return r
+}
+
 // enter makes calls the queue's; the caller holds mu.
 func (q *Queue) enter(b *batch, calls []*Call) {
 	now := clock.Now()
 	for i, c := range calls {
-		r := runnings.Get().(*running)
+		r := q.running()
 		c.Ticket = b.tickets[i]
 		r.queue, r.caller, r.ticket, r.late, r.unwanted = q, c, c.Ticket, false, false
 		r.deadline = now + int64(max(c.Timeout, 0))
@@ -129,11 +144,12 @@ func (q *Queue) start(b *batch) {
 		case c.UDF.function.Flags&udf.CallerThread != 0:
 			r.own()
 			q.mine = append(q.mine, r)
-		case !q.send(r, &to, b.floor):
+		case !q.address(r, &to, b):
 			r.own()
 			b.aside = append(b.aside, r)
 		}
 	}
+	q.send(b)
 	if len(q.mine) > 0 {
 		q.signal()
 	}
@@ -221,6 +237,22 @@ func (q *Queue) forget(r *running) {
 	}
 }
 
+// end gives a ticket up, together with others; the caller holds mu.
+func (q *Queue) end(ticket uint64) {
+	q.ended = append(q.ended, ticket)
+	if q.closed || len(q.ended) >= maxEnded {
+		q.giveUp()
+	}
+}
+
+// giveUp gives up the tickets of calls that have ended; the caller holds mu.
+func (q *Queue) giveUp() {
+	if len(q.ended) > 0 {
+		q.worker.giveUp(q.ended...)
+		q.ended = q.ended[:0]
+	}
+}
+
 // signal makes the descriptor readable, if nobody looks anyway; the caller holds mu.
 func (q *Queue) signal() {
 	if !q.lit && !q.awake && !q.closed {
@@ -273,6 +305,7 @@ func (q *Queue) take(done []*Call) (int, *running, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.awake = false
+	q.giveUp()
 	if q.closed {
 		return 0, nil, status.Errorf(status.BadHandle, "the queue is closed")
 	}
@@ -357,7 +390,8 @@ func (q *Queue) close(deadline int64) error {
 		r.abandon()
 	}
 	q.closed = true
-	q.going, q.mine, q.done = nil, nil, nil
+	q.giveUp()
+	q.going, q.mine, q.done, q.spare = nil, nil, nil, nil
 	if q.alarm != nil {
 		q.alarm.Stop()
 	}

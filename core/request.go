@@ -55,8 +55,8 @@ func (w *Worker) here(v *Vertex) bool {
 	return w.store.Find(v.id) != nil
 }
 
-// send sends a call that is one request, or says that it is none. The caller holds mu.
-func (q *Queue) send(r *running, to *route, floor uint64) bool {
+// address makes a call a request of the batch, or says that it is none. The caller holds mu.
+func (q *Queue) address(r *running, to *route, b *batch) bool {
 	c, w := r.caller, q.worker
 	fn := c.UDF.function
 	if len(c.Targets) != 1 || c.TargetArguments != nil || c.Flags&Timed != 0 || fn.Finishing ||
@@ -69,24 +69,50 @@ func (q *Queue) send(r *running, to *route, floor uint64) bool {
 	if to.peer == nil || w.pick(c.Flags, fn, to.owner) == sched.Here {
 		return false
 	}
+	if to.peer != b.peer {
+		q.send(b)
+		b.peer = to.peer
+	}
 	f := &r.space
 	f.begin(w, to.owner)
 	f.peer, f.lent = to.peer, true
-	f.one(c, r.ticket, floor)
+	f.one(c, r.ticket, b.floor)
 	r.request = f
-	if err := q.reader.Start(f.peer, &f.request, &f.pending, r.deadline, r); err != nil {
-		r.request = nil
-		f.release()
-		if lost(err) {
-			return false
-		}
-		c.fail(err)
-		q.answered(r)
-		return true
-	}
-	w.running.Add(1)
-	w.counts.tasks.Add(1)
+	b.starts = append(b.starts, rpc.Start{Request: &f.request, Pending: &f.pending, Deadline: r.deadline,
+		Done: r})
 	return true
+}
+
+// send sends the requests of the batch. The caller holds mu.
+func (q *Queue) send(b *batch) {
+	if len(b.starts) == 0 {
+		return
+	}
+	q.reader.Start(b.peer, b.starts)
+	sent := int64(len(b.starts))
+	for i := range b.starts {
+		if err := b.starts[i].Err; err != nil {
+			sent--
+			q.unsent(b, b.starts[i].Done.(*running), err)
+		}
+	}
+	q.worker.running.Add(sent)
+	q.worker.counts.tasks.Add(sent)
+	clear(b.starts)
+	b.starts = b.starts[:0]
+}
+
+// unsent goes on with a call whose request was not sent. The caller holds mu.
+func (q *Queue) unsent(b *batch, r *running, err error) {
+	r.request.release()
+	r.request = nil
+	if lost(err) {
+		r.own()
+		b.aside = append(b.aside, r)
+		return
+	}
+	r.caller.fail(err)
+	q.answered(r)
 }
 
 // one fills a frame with a call that starts here on one vertex.
@@ -145,7 +171,7 @@ func (q *Queue) answered(r *running) {
 	if r.caller.Effects == EffectsUnknown {
 		r.caller.Ticket = r.ticket
 	} else {
-		q.worker.giveUp(r.ticket)
+		q.end(r.ticket)
 	}
 	q.giveBack(r)
 	r.free()

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"dcf/core/internal/exec"
+	"dcf/core/internal/rpc"
 	"dcf/udf"
 )
 
@@ -27,15 +28,15 @@ type running struct {
 	flag *atomic.Uint32 // raised by cancel
 }
 
-var runnings = sync.Pool{New: func() any { return new(running) }}
-
 // batch is what one Submit needs.
 type batch struct {
 	tickets []uint64
 	floor   uint64
 	first   int64 // deadline
 	entered []*running
-	aside   []*running // that get a goroutine each
+	aside   []*running  // that get a goroutine each
+	starts  []rpc.Start // that go to one peer
+	peer    *rpc.Peer
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -66,14 +67,19 @@ func (b *batch) number(w *Worker, calls []*Call) error {
 func (b *batch) close() {
 	clear(b.entered)
 	clear(b.aside)
+	b.peer = nil
 	b.tickets, b.entered, b.aside = b.tickets[:0], b.entered[:0], b.aside[:0]
 	if cap(b.tickets) <= maxKeptBatch {
 		batches.Put(b)
 	}
 }
 
-// maxKeptBatch is how large a Submit may be whose memory is kept for the next.
-const maxKeptBatch = 4096
+const (
+	// maxKeptBatch is how large a Submit may be whose memory is kept for the next.
+	maxKeptBatch = 4096
+	// maxEnded is how many tickets of calls that ended wait to be given up together.
+	maxEnded = 64
+)
 
 // own copies the caller's call, and leaves time to whoever runs it to notice its deadline.
 func (r *running) own() {
@@ -148,15 +154,15 @@ func (r *running) handBack() {
 	}
 }
 
-// abandon ends a call that the caller has back already.
+// abandon ends a call that the caller has back already. It holds mu.
 func (r *running) abandon() {
 	r.call[0].freeResults()
 	r.queue.worker.overdue.Add(-1)
-	r.queue.worker.giveUp(r.ticket)
+	r.queue.end(r.ticket)
 	r.free()
 }
 
-// free frees what the copy of a call owns. Nobody refers to r any more.
+// free frees what the copy of a call owns. Nobody refers to r any more. The caller holds mu.
 func (r *running) free() {
 	c := &r.call[0]
 	freeValue(&c.Arguments)
@@ -167,6 +173,9 @@ func (r *running) free() {
 		exec.FreeFlag(r.flag)
 		*c = Call{}
 	}
+	q := r.queue
 	r.flag, r.caller, r.queue = nil, nil, nil
-	runnings.Put(r)
+	if !q.closed && len(q.spare) < maxKeptBatch {
+		q.spare = append(q.spare, r)
+	}
 }

@@ -293,12 +293,16 @@ func (w *Worker) settle(c *Call, t *exec.Task) {
 	w.giveUp(sequence)
 }
 
-// giveUp says that a sequence is not used again.
-func (w *Worker) giveUp(sequence uint64) {
+// giveUp says that sequences are not used again.
+func (w *Worker) giveUp(sequences ...uint64) {
 	w.sequence.Lock()
-	w.sequences.Finish(sequence)
+	for _, sequence := range sequences {
+		w.sequences.Finish(sequence)
+	}
 	w.sequence.Unlock()
-	w.engine.Forget(w.self, sequence)
+	for _, sequence := range sequences {
+		w.engine.Forget(w.self, sequence)
+	}
 }
 
 var interrupt atomic.Pointer[func() bool]

@@ -12,11 +12,11 @@ type Completion interface {
 	Completed(p *Pending)
 }
 
-// expect counts a new asynchronous request. An eager one is read by a goroutine of the link.
-func (l *link) expect(p *Pending) {
-	l.async.open.Add(1)
-	if p.eager = p.eager || l.async.blind; p.eager {
-		l.async.eager.Add(1)
+// expect counts new asynchronous requests. Eager ones are read by a goroutine of the link.
+func (l *link) expect(n int, eager bool) {
+	l.async.open.Add(int32(n))
+	if eager {
+		l.async.eager.Add(int32(n))
 	}
 }
 

@@ -10,8 +10,7 @@ import (
 
 // send sends a request and enters it for its reply. Where too much is queued for the peer, it waits
 // if patient.
-func (s *session) send(f *wire.Frame, p *Pending, deadline int64, patient bool,
-	completion Completion) error {
+func (s *session) send(f *wire.Frame, p *Pending, deadline int64, patient bool) error {
 	l, err := s.route(f.Message, deadline)
 	if err == nil {
 		err = l.room(deadline, patient)
@@ -20,43 +19,66 @@ func (s *session) send(f *wire.Frame, p *Pending, deadline int64, patient bool,
 		return failed(err, false)
 	}
 	p.prepare(s, l, deadline)
-	if p.done = completion; completion != nil {
-		p.size.Store(0) // a reply may be faster than transmit
-		l.expect(p)
-	}
-	if err = s.enter(p); err == nil {
-		if err = s.transmit(f, p, l); err == nil || err == errCompleted {
+	s.mu.Lock()
+	err = s.enterLocked(p)
+	s.mu.Unlock()
+	if err == nil {
+		now := int64(0)
+		if deadline != 0 {
+			now = clock.Now()
+		}
+		err = s.transmit(f, p, now)
+		if err == nil {
 			return nil
+		}
+		if s.take(p.id) == nil { // the session ended, and with it the request
+			p.finish()
+			p.in, p.err = nil, nil
 		}
 	}
 	p.state.Store(idle)
-	if completion != nil {
-		l.unexpect(p)
-	}
 	return failed(err, false)
 }
 
-// errCompleted says that an asynchronous request failed and its callback is told.
-var errCompleted = status.Errorf(status.Internal, "rpc: already completed")
-
-func (s *session) transmit(f *wire.Frame, p *Pending, l *link) error {
-	err := p.stamp(f)
-	if err == nil {
-		var size int64
-		var end uint64
-		if size, end, err = l.conn.Send(f); err == nil {
-			p.size.Store(size)
-			p.end.Store(end)
-			s.peer.requests.Add(1)
-			return nil
-		}
+// start sends asynchronous requests. They are counted before they can end, and entered together.
+func (s *session) start(l *link, all []Start, eager bool) {
+	for i := range all {
+		p := all[i].Pending
+		p.prepare(s, l, all[i].Deadline)
+		p.size.Store(0) // a reply may be faster than transmit
+		p.done, p.eager = all[i].Done, eager
 	}
-	if s.take(p.id) == nil { // the session ended, and with it the request
-		if p.done != nil {
-			return errCompleted
+	l.expect(len(all), eager)
+	s.mu.Lock()
+	for i := range all {
+		all[i].Err = s.enterLocked(all[i].Pending)
+	}
+	s.mu.Unlock()
+	now := clock.Now() // of all deadlines
+	for i := range all {
+		p, err := all[i].Pending, all[i].Err
+		if err == nil {
+			err = s.transmit(all[i].Request, p, now)
+			if err == nil || s.take(p.id) == nil { // else the session ended, and Done was told
+				continue
+			}
 		}
-		p.finish()
-		p.in, p.err = nil, nil
+		all[i].Err = failed(err, false)
+		p.state.Store(idle)
+		l.unexpect(p)
+	}
+}
+
+// transmit encodes a request that was entered; it leaves with the next flush.
+func (s *session) transmit(f *wire.Frame, p *Pending, now int64) error {
+	if err := p.stamp(f, now); err != nil {
+		return err
+	}
+	size, end, err := p.sentOn.conn.Send(f)
+	if err == nil {
+		p.size.Store(size)
+		p.end.Store(end)
+		s.peer.requests.Add(1)
 	}
 	return err
 }
@@ -153,7 +175,7 @@ func (s *session) expectBulk(id uint64, from *link) {
 	if p := s.slots[at].p; p != nil && s.slots[at].use == id>>idBits {
 		from.unexpect(p)
 		p.eager = true // its user waits for another connection
-		bulk.expect(p)
+		bulk.expect(1, true)
 		p.link.Store(bulk)
 		bulk.arm()
 	}

@@ -59,7 +59,7 @@ func (p *Peer) Do(req *wire.Frame, reply *Reply, deadline int64) error {
 		return failed(err, false)
 	}
 	pending := pendings.Get().(*Pending)
-	if err = s.send(req, pending, deadline, true, nil); err == nil {
+	if err = s.send(req, pending, deadline, true); err == nil {
 		err = pending.Wait(reply)
 	} else {
 		reply.Clear()
@@ -75,7 +75,7 @@ func (p *Peer) Send(req *wire.Frame, pending *Pending, deadline int64) error {
 	if err != nil {
 		return failed(err, false)
 	}
-	return s.send(req, pending, deadline, false, nil)
+	return s.send(req, pending, deadline, false)
 }
 
 // Flush sends what Send left to be sent. Where that fails the requests will say so.

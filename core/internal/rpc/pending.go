@@ -183,17 +183,20 @@ var pendings = sync.Pool{New: func() any { return new(Pending) }}
 // prepare makes p ready for a request of s.
 func (p *Pending) prepare(s *session, l *link, deadline int64) {
 	p.session, p.sentOn, p.deadline = s, l, deadline
-	p.link.Store(l)
+	if p.link.Load() != l {
+		p.link.Store(l)
+	}
 	if p.elsew.Load() {
 		p.elsew.Store(false)
 	}
+	p.done = nil
 	p.end.Store(0)
 	p.event.Take()
 	p.state.Store(waiting)
 }
 
-// stamp writes the header of a request.
-func (p *Pending) stamp(f *wire.Frame) error {
+// stamp writes the header of a request that leaves now.
+func (p *Pending) stamp(f *wire.Frame, now int64) error {
 	h := &f.Header
 	h.Version, h.Flags, h.CallID, h.BudgetNs = wire.Version, 0, p.id, 0
 	switch f.Message.(type) {
@@ -205,7 +208,7 @@ func (p *Pending) stamp(f *wire.Frame) error {
 		return status.Errorf(status.Internal, "rpc: a %T is no request", f.Message)
 	}
 	if p.deadline != 0 {
-		if h.BudgetNs = int64(clock.Until(p.deadline)); h.BudgetNs <= 0 {
+		if h.BudgetNs = p.deadline - now; h.BudgetNs <= 0 {
 			return p.session.timeout()
 		}
 	}

@@ -29,25 +29,45 @@ type Reader struct {
 	spin       transport.Spin
 }
 
-// Start sends a request and has done told of its end, once, unless Start itself fails. The request
-// leaves at the next Flush. pending belongs to rpc until both have happened. Where there is no
-// session, or not enough room, Start fails at once.
-func (r *Reader) Start(p *Peer, req *wire.Frame, pending *Pending, deadline int64, done Completion) error {
-	s := p.connected()
-	if s == nil {
-		return failed(p.unconnected(), false)
+// Start is a request that Reader.Start is to send.
+type Start struct {
+	Request  *wire.Frame
+	Pending  *Pending
+	Deadline int64
+	Done     Completion
+	Err      error // why it was not sent; Done is not told then
+}
+
+// Start sends requests to one peer over its call connection and has each one's Done told of its end,
+// once, unless it has an Err. They leave at the next Flush. A Pending belongs to rpc until Done was
+// told and Start has returned. Where there is no session, or not enough room, they fail at once.
+func (r *Reader) Start(p *Peer, all []Start) {
+	l, err := r.link(p)
+	if err != nil {
+		for i := range all {
+			all[i].Err = err
+		}
+		return
 	}
-	pending.eager = r.Eager.Load()
-	if err := s.send(req, pending, deadline, false, done); err != nil {
-		return err
-	}
-	l := pending.sentOn
+	l.session.start(l, all, r.Eager.Load() || l.async.blind)
 	r.mu.Lock()
 	if !slices.Contains(r.links, l) {
 		r.links = append(slices.DeleteFunc(r.links, (*link).over), l)
 	}
 	r.mu.Unlock()
-	return nil
+}
+
+// link gives the connection for requests to a peer, if there is one that has room.
+func (r *Reader) link(p *Peer) (*link, error) {
+	s := p.connected()
+	if s == nil {
+		return nil, failed(p.unconnected(), false)
+	}
+	l, err := s.route(nil, 0)
+	if err == nil {
+		err = l.room(0, false)
+	}
+	return l, failed(err, false)
 }
 
 // over says that nothing is to come on the link any more.

@@ -93,10 +93,8 @@ func (s *session) place(purpose wire.Purpose) *atomic.Pointer[link] {
 	}
 }
 
-// enter gives a request an id.
-func (s *session) enter(p *Pending) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// enterLocked gives a request an id; mu is held.
+func (s *session) enterLocked(p *Pending) error {
 	if s.down.Load() {
 		return s.failure
 	}

@@ -198,8 +198,9 @@ func start(p *Peer, req *wire.Frame, deadline int64, done func(*Reply, error)) e
 	var r Reader
 	r.Eager.Store(true)
 	c := &callback{done: done}
-	if err := r.Start(p, req, &c.Pending, deadline, c); err != nil {
-		return err
+	all := [1]Start{{Request: req, Pending: &c.Pending, Deadline: deadline, Done: c}}
+	if r.Start(p, all[:]); all[0].Err != nil {
+		return all[0].Err
 	}
 	c.sentOn.arm()
 	return nil

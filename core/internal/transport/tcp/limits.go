@@ -7,7 +7,7 @@ const (
 	inboxBytes = 32 << 10
 	// flushBytes is how much may gather before Send hands it over by itself: the peer begins with some
 	// thirty calls while more are encoded.
-	flushBytes = 5 << 10
+	flushBytes = 7 << 10
 	// maxPieces is how many pieces one system call sends.
 	maxPieces = 256
 	// dialRetry is how long a dialer waits for room in the queue of a Unix listener.
