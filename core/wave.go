@@ -69,8 +69,9 @@ func (w *Worker) serveWave(requests []*rpc.Request) bool {
 		return false
 	}
 	frame := w.engine.Frames.At(pin)
+	var last *store.Record
 	for i, req := range requests {
-		if !w.inputOf(frame, fn, req, i) {
+		if last = w.inputOf(frame, fn, req, i, last); last == nil {
 			w.store.Unpin(pin)
 			return false
 		}
@@ -97,17 +98,22 @@ func (w *Worker) serveWave(requests []*rpc.Request) bool {
 	return true
 }
 
-// inputOf fills an input for a request that can run at once.
-func (w *Worker) inputOf(frame *exec.Frame, fn *exec.Function, req *rpc.Request, at int) bool {
+// inputOf fills an input for a request that can run at once, and gives the vertex, or nil. The
+// requests of one wave often mean the same vertex: last is the one before, if any.
+func (w *Worker) inputOf(frame *exec.Frame, fn *exec.Function, req *rpc.Request, at int,
+	last *store.Record) *store.Record {
 	c := req.Call
 	target := &c.Targets[0]
-	record := w.store.Find(target.ID)
+	record := last
+	if record == nil || record.ID() != target.ID {
+		record = w.store.Find(target.ID)
+	}
 	if record == nil || !record.Is(target.Birth) {
-		return false
+		return nil
 	}
 	version := record.Current()
 	if version == nil || version.Group() {
-		return false
+		return nil
 	}
 	fillInput(&frame.Inputs[at], record, version)
 	in := &frame.Inputs[at]
@@ -116,7 +122,7 @@ func (w *Worker) inputOf(frame *exec.Frame, fn *exec.Function, req *rpc.Request,
 		in.Arguments = target.Arguments
 	}
 	in.Cancelled, in.Deadline = frame.Never, req.Deadline
-	return true
+	return record
 }
 
 // fillInput gives an input what it says of its vertex.

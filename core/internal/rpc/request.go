@@ -79,8 +79,13 @@ func (r *Request) forget() {
 }
 
 func (r *Request) recycle() {
+	r.clear()
+	requests.Put(r)
+}
+
+// clear makes the request ready for another.
+func (r *Request) clear() {
 	r.in.Clear()
 	r.Call, r.Operation, r.link, r.canceller = nil, nil, nil, nil
 	r.entered, r.answered, r.cancelled = false, false, false
-	requests.Put(r)
 }

@@ -22,6 +22,7 @@ type server struct {
 	// Whose the turn is:
 	current []*Request // in Serve
 	held    *Request   // was read, and is to be served next
+	spare   []*Request // that nobody uses: those of one batch at most
 	now     int64      // when the frames that are here came; 0: not known
 
 	mu       sync.Mutex
@@ -154,9 +155,20 @@ func (l *link) request(h wire.SessionHeader) (*Request, error) {
 	return r, nil
 }
 
+// blank gives memory for a request.
+func (l *link) blank() *Request {
+	last := len(l.server.spare) - 1
+	if last < 0 {
+		return requests.Get().(*Request)
+	}
+	r := l.server.spare[last]
+	l.server.spare = l.server.spare[:last]
+	return r
+}
+
 // takeIn takes a request or a notice off the connection.
 func (l *link) takeIn(h wire.SessionHeader) (*Request, error) {
-	r := requests.Get().(*Request)
+	r := l.blank()
 	if err := l.conn.Take(&r.in); err != nil {
 		r.recycle()
 		return nil, err
@@ -221,7 +233,14 @@ func (l *link) serveFrom(first *Request, batch []*Request) (mine bool) {
 		if r.holds.Load() > 1 {
 			l.server.enter(r)
 		}
-		r.drop()
+		if r.holds.Add(-1) == 0 {
+			r.clear()
+			if mine && len(l.server.spare) < MaxTogether {
+				l.server.spare = append(l.server.spare, r)
+			} else {
+				requests.Put(r)
+			}
+		}
 		batch[i] = nil
 	}
 	return mine
