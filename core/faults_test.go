@@ -16,6 +16,7 @@ import (
 	"dcf/core/status"
 	"dcf/udf"
 	"dcf/vertex"
+	"dcf/wire"
 )
 
 // proxy passes bytes between a port of its own and a server, and cuts connections.
@@ -25,6 +26,7 @@ type proxy struct {
 	mu       sync.Mutex
 	conns    map[net.Conn]bool // under mu
 	cutAfter func() int        // bytes of answers until the next cut; nil: never
+	hear     func(*wire.Call)  // every call that passes; nil: nobody listens
 	work     sync.WaitGroup
 }
 
@@ -56,8 +58,8 @@ func (p *proxy) accept() {
 		}
 		p.keep(client, true)
 		p.keep(server, true)
-		p.work.Go(func() { p.pass(server, client, nil) })
-		p.work.Go(func() { p.pass(client, server, p.cutAfter) })
+		p.work.Go(func() { p.pass(server, client, nil, &ear{hear: p.hear}) })
+		p.work.Go(func() { p.pass(client, server, p.cutAfter, &ear{}) })
 	}
 }
 
@@ -71,8 +73,37 @@ func (p *proxy) keep(c net.Conn, open bool) {
 	}
 }
 
+// ear finds the calls in a stream of frames.
+type ear struct {
+	hear    func(*wire.Call)
+	stream  []byte
+	decoder wire.Decoder
+}
+
+func (e *ear) Write(b []byte) (int, error) {
+	if e.hear == nil {
+		return len(b), nil
+	}
+	e.stream = append(e.stream, b...)
+	for len(e.stream) >= wire.PrefixBytes {
+		header, body, err := wire.ParsePrefix(e.stream, wire.Limits{})
+		end := wire.PrefixBytes + header + int(body)
+		if err != nil || len(e.stream) < end {
+			return len(b), err
+		}
+		var f wire.Frame
+		if body == 0 && e.decoder.Decode(e.stream[wire.PrefixBytes:end], nil, &f) == nil {
+			if c, is := f.Message.(*wire.Call); is {
+				e.hear(c)
+			}
+		}
+		e.stream = e.stream[end:]
+	}
+	return len(b), nil
+}
+
 // pass copies from one to the other, and cuts both after so many bytes.
-func (p *proxy) pass(to, from net.Conn, cutAfter func() int) {
+func (p *proxy) pass(to, from net.Conn, cutAfter func() int, ear *ear) {
 	defer func() {
 		_, _ = to.Close(), from.Close()
 		p.keep(to, false)
@@ -83,7 +114,7 @@ func (p *proxy) pass(to, from net.Conn, cutAfter func() int) {
 		left = int64(cutAfter())
 	}
 	// A plain loop: between sockets io.Copy would splice, through pipes that it keeps.
-	_, _ = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{io.LimitReader(from, left)})
+	_, _ = io.Copy(struct{ io.Writer }{to}, io.TeeReader(io.LimitReader(from, left), ear))
 }
 
 // cut breaks all connections.
@@ -101,13 +132,12 @@ func (p *proxy) close() {
 	p.work.Wait()
 }
 
-// behind opens an owner that others reach through a proxy.
-func behind(t *testing.T, defs func() []udf.Definition, cutAfter func() int) (owner *Worker, p *proxy) {
-	p = newProxy(t, cutAfter)
-	owner = open(t, Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, UDFs: defs(),
+// behind opens an owner that others reach through the proxy.
+func behind(t *testing.T, p *proxy, defs func() []udf.Definition) *Worker {
+	owner := open(t, Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, UDFs: defs(),
 		Advertise: []string{p.address()}})
 	p.serve(t, owner.Addresses()[0][len("tcp://"):])
-	return owner, p
+	return owner
 }
 
 // Connections break in the middle of replies, over and over. Every update is applied exactly once,
@@ -124,7 +154,8 @@ func TestCutRepliesApplyUpdatesOnce(t *testing.T) {
 		defer mu.Unlock()
 		return 200 + random.IntN(300)
 	}
-	owner, p := behind(t, common, cut)
+	p := newProxy(t, cut)
+	owner := behind(t, p, common)
 	v := put(t, owner, "counter", 0)
 	client := open(t, Options{Join: []string{p.address()}, UDFs: common()})
 	remote, err := client.Open(v.ID()) // from here on its owner is known
@@ -157,6 +188,59 @@ func TestCutRepliesApplyUpdatesOnce(t *testing.T) {
 	require.LessOrEqual(t, got, applied+unknown, "an update was applied twice")
 	require.Greater(t, resent, int64(10), "the proxy cut too little to show anything")
 	require.Greater(t, applied, int64(updates/2))
+}
+
+// A request that is sent again says so: its owner may have to know that it is the second.
+func TestResendSaysSo(t *testing.T) {
+	p := newProxy(t, func() int { return math.MaxInt })
+	var cuts atomic.Int32
+	defs := func() []udf.Definition {
+		return append(common(), goFunction("cutting", udf.Updates, udf.Func{
+			Calculate: func(_ *udf.Input, out *udf.Output) error {
+				cuts.Add(1)
+				p.cut() // the reply has no way back
+				reply(out, 7)
+				return nil
+			}}))
+	}
+	type heard struct {
+		sequence uint64
+		again    bool
+	}
+	calls := make(chan heard, 100)
+	p.hear = func(c *wire.Call) {
+		if c.Flags&wire.CallReadOnly == 0 {
+			calls <- heard{c.Sequence, c.Flags&wire.CallRetry != 0}
+		}
+	}
+	put(t, behind(t, p, defs), "there", 1)
+	client := open(t, Options{Join: []string{p.address()}, UDFs: defs()})
+	there, err := client.OpenName("there")
+	require.NoError(t, err)
+	defer there.Release()
+	u := function(t, client, "cutting")
+	for name, run := range map[string]func() *Call{
+		"run": func() *Call { return call(t, client, Call{UDF: u, Targets: []*Vertex{there}}) },
+		"queue": func() *Call {
+			require.Equal(t, int64(1), number(t, client, "value", there)) // it is connected from here on
+			q := queue(t, client)
+			require.NoError(t, q.Submit(submitted(u, 1, there)))
+			return drain(t, q, 1)[0]
+		},
+	} {
+		cuts.Store(0)
+		c := run()
+		require.Nil(t, c.Err, name)
+		require.Equal(t, int64(7), get(c.Result.Bytes), name)
+		c.Clear()
+		require.Equal(t, int32(1), cuts.Load(), "%s: the second time it is answered from memory", name)
+		first := <-calls
+		require.False(t, first.again, name)
+		for n := len(calls); n > 0; n-- {
+			require.Equal(t, heard{first.sequence, true}, <-calls, name)
+		}
+		require.Positive(t, stat(client, "calls.resent"), name)
+	}
 }
 
 // A worker that goes away in the middle of a fan-out ends the calls that need it, and no others.

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -359,7 +360,8 @@ func TestCancelOfARequestThatIsLost(t *testing.T) {
 	both := func() []udf.Definition {
 		return append(common(), goFunction("stuck", 0, udf.Func{Calculate: s.calculate}))
 	}
-	owner, p := behind(t, both, func() int { return math.MaxInt })
+	p := newProxy(t, func() int { return math.MaxInt })
+	owner := behind(t, p, both)
 	put(t, owner, "there", 0)
 	client := open(t, Options{Join: []string{p.address()}, UDFs: both()})
 	there, err := client.OpenName("there")
@@ -380,6 +382,39 @@ func TestCancelOfARequestThatIsLost(t *testing.T) {
 	s.let()
 }
 
+// Whoever runs a queue's request is told when it is cancelled, or its deadline passes.
+func TestOwnerIsToldThatARequestIsNotWanted(t *testing.T) {
+	entered, told := make(chan struct{}, 1), make(chan bool, 1)
+	waiting := func() []udf.Definition {
+		return append(common(), goFunction("waiting", 0, udf.Func{
+			Calculate: func(in *udf.Input, _ *udf.Output) error {
+				entered <- struct{}{}
+				limit := time.Now().Add(patience)
+				for in.Cancelled.Load() == 0 && time.Now().Before(limit) {
+					runtime.Gosched()
+				}
+				told <- in.Cancelled.Load() != 0
+				return nil
+			}}))
+	}
+	for _, scheme := range []string{"tcp", "inproc"} {
+		w, _, there, q := far(t, scheme, waiting)
+		calls := submitted(function(t, w, "waiting"), 1, there)
+		require.NoError(t, q.Submit(calls))
+		<-entered
+		require.NoError(t, q.Cancel(calls[0].Ticket))
+		requireCode(t, status.Cancelled, drain(t, q, 1)[0].Err)
+		require.True(t, <-told, "%s: it was cancelled", scheme)
+
+		calls = submitted(function(t, w, "waiting"), 1, there)
+		calls[0].Timeout = 100 * time.Millisecond
+		require.NoError(t, q.Submit(calls))
+		<-entered
+		requireCode(t, status.Timeout, drain(t, q, 1)[0].Err)
+		require.True(t, <-told, "%s: its time is over", scheme)
+	}
+}
+
 // Connections break in the middle of replies to a queue's updates: each is applied once, or reported
 // as unknown and applied at most once.
 func TestCutRepliesToAQueue(t *testing.T) {
@@ -390,7 +425,8 @@ func TestCutRepliesToAQueue(t *testing.T) {
 		}
 		return 450 // a Hello, and part of what a few calls come to
 	}
-	owner, p := behind(t, common, cut)
+	p := newProxy(t, cut)
+	owner := behind(t, p, common)
 	v := put(t, owner, "counter", 0)
 	client := open(t, Options{Join: []string{p.address()}, UDFs: common()})
 	remote, err := client.OpenName("counter")

@@ -198,7 +198,8 @@ func TestAFrameInsideATreeIsSentOnce(t *testing.T) {
 				return spawn(out, in.Children, udf.Spawn{UDF: "leaf"})
 			}})}
 	}
-	owner, p := behind(t, defs, nil)
+	p := newProxy(t, nil)
+	owner := behind(t, p, defs)
 	leaf := put(t, owner, "leaf", 1)
 	middle := open(t, Options{NodeID: 2, Listen: []string{"tcp://127.0.0.1:0"}, Join: []string{p.address()}, UDFs: defs()})
 	top := put(t, middle, "top", 1)

@@ -95,8 +95,8 @@ func TestStressOfQueues(t *testing.T) {
 			var cut func()
 			owners := make([]*Worker, 2)
 			if scheme == "tcp" {
-				var p *proxy
-				owners[0], p = behind(t, stressed, func() int { return math.MaxInt })
+				p := newProxy(t, func() int { return math.MaxInt })
+				owners[0] = behind(t, p, stressed)
 				address, cut = p.address(), p.cut
 			} else {
 				owners[0] = open(t, Options{NodeID: 1, Listen: []string{"inproc://" + t.Name()}, UDFs: stressed()})

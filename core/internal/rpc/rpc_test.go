@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dcf/core/internal/clock"
+	"dcf/core/status"
 	"dcf/udf"
 	"dcf/vertex"
 	"dcf/wire"
@@ -177,7 +179,59 @@ func TestStart(t *testing.T) {
 			seen[<-answers] = true
 		}
 		require.Len(t, seen, starts)
+		requireNothingOpen(t, p)
 	})
+}
+
+// What cannot be sent fails by itself, and is not counted as under way.
+func TestStartOfWhatCannotBeSent(t *testing.T) {
+	eachScheme(t, func(t *testing.T, scheme string) {
+		h := newHeld()
+		_, address := listening(t, scheme, h)
+		_, p := dialled(t, address, nil)
+		var r Reader
+		r.Eager.Store(true)
+		var ended sync.WaitGroup
+		good := func(_ *Reply, err error) {
+			check(t, err)
+			ended.Done()
+		}
+		bad := func(*Reply, error) { panic("it was not sent") }
+		all := make([]Start, MaxOutstanding+2)
+		for i := range all {
+			c := &callback{done: good}
+			all[i] = Start{Request: operationFrame(1, nil), Pending: &c.Pending, Deadline: soon(), Done: c}
+		}
+		for _, at := range []int{1, len(all) - 1} { // no request, and one too many
+			all[at].Done.(*callback).done = bad
+		}
+		all[1].Request = &wire.Frame{}
+		all[2].Deadline = clock.Now() // has passed
+		all[2].Done.(*callback).done = bad
+		all[len(all)-2].Done.(*callback).done = bad
+		ended.Add(MaxOutstanding - 2)
+		r.Start(p, all)
+		r.Flush()
+		requireCode(t, all[1].Err, status.Internal)
+		requireCode(t, all[2].Err, status.Timeout)
+		requireCode(t, all[len(all)-2].Err, status.Exhausted)
+		requireCode(t, all[len(all)-1].Err, status.Exhausted)
+		for range MaxOutstanding - 2 {
+			(<-h.requests).Reply(&wire.Reply{})
+		}
+		ended.Wait()
+		requireNothingOpen(t, p)
+	})
+}
+
+// requireNothingOpen says that no asynchronous request is counted as under way. All have ended, and
+// each is uncounted before its user is told.
+func requireNothingOpen(t *testing.T, p *Peer) {
+	t.Helper()
+	for _, l := range p.connected().links {
+		require.Zero(t, l.async.open.Load(), "requests under way")
+		require.Zero(t, l.async.eager.Load(), "of those, eager ones")
+	}
 }
 
 func TestNotify(t *testing.T) {
