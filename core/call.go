@@ -61,7 +61,7 @@ type Call struct {
 
 	cancel *atomic.Uint32 // turns non-zero: end early; nil: nobody can ask for that
 	later  bool           // it did not run at once
-	rare   bool           // results are set beyond those that every call that runs at once writes
+	rare   bool           // results are set beyond what every call that runs at once writes
 	task   *exec.Task     // while it runs
 }
 
@@ -94,7 +94,7 @@ func (c *Call) Clear() {
 // clearResults makes the call ready to be run. What every call that runs at once writes it leaves to
 // that, so a small call costs few stores.
 func (c *Call) clearResults() {
-	if c.rare || c.Result.Batch != nil || c.Result.OffHeap {
+	if c.rare {
 		c.clearRare()
 	}
 	c.later = false
@@ -130,17 +130,25 @@ func freeValue(v *udf.Value) {
 // buffer where they fit.
 func (c *Call) setResult(value *udf.Value) {
 	if value.Batch != nil {
-		c.Result, *value = *value, udf.Value{}
+		c.Result, *value, c.rare = *value, udf.Value{}, true
 		return
 	}
-	n := len(value.Bytes)
-	c.ResultSize = n
-	if n <= len(c.Buffer) {
-		copy(c.Buffer, value.Bytes)
-		c.Result.Bytes = c.Buffer[:n]
+	if len(value.Bytes) <= len(c.Buffer) {
+		c.giveBytes(value.Bytes)
 		return
 	}
-	c.Result = keepBytes(value.Bytes)
+	c.Result, c.ResultSize, c.rare = keepBytes(value.Bytes), len(value.Bytes), true
+}
+
+// giveBytes makes bytes the result that fit in the caller's buffer.
+func (c *Call) giveBytes(bytes []byte) {
+	n := len(bytes)
+	if n == 8 { // a number, mostly: copied without a call
+		*(*[8]byte)(c.Buffer) = [8]byte(bytes)
+	} else {
+		copy(c.Buffer, bytes)
+	}
+	c.Result.Bytes, c.ResultSize = c.Buffer[:n], n
 }
 
 // keepBytes copies bytes into memory of the call.

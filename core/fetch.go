@@ -48,7 +48,8 @@ func (b *brought) Wait(t *exec.Task) (a exec.Answer) {
 		return a
 	}
 	defer r.Clear()
-	data := &exec.Brought{Version: r.Version, Group: r.Group, Batch: r.Value.Batch}
+	data := &exec.Brought{Group: r.Group}
+	data.Version, data.Batch = r.Version, r.Value.Batch
 	r.Value.Batch = nil
 	data.Children = append(data.Children, r.IDs...)
 	b.item.Prefix, b.item.Brought = b.item.Indexes(), data

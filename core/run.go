@@ -14,7 +14,9 @@ import (
 // says that the worker itself cannot run any. The calling goroutine runs what is here itself, all
 // calls of one function in one go, and waits itself for what is elsewhere.
 func (w *Worker) Run(calls []Call) error {
-	simple := len(calls) == 1 && calls[0].simple(w)
+	if len(calls) == 1 && calls[0].simple(w) && w.runSimple(calls) {
+		return nil
+	}
 	pin, err := w.store.Pin()
 	if err != nil {
 		return err
@@ -23,14 +25,7 @@ func (w *Worker) Run(calls []Call) error {
 		w.store.Unpin(pin)
 		return errClosed()
 	}
-	frame := w.engine.Frames.At(pin)
-	later := notSimple
-	if simple {
-		later = w.runSimple(frame, &calls[0])
-	}
-	if later == notSimple {
-		later = w.runAtOnce(frame, calls)
-	}
+	later := w.runAtOnce(w.engine.Frames.At(pin), calls)
 	w.store.Count(pin, len(calls)-later)
 	w.store.Unpin(pin)
 	if later > 0 {
@@ -44,41 +39,45 @@ func (w *Worker) Run(calls []Call) error {
 func (c *Call) simple(w *Worker) bool {
 	return c.UDF != nil && c.UDF.worker == w && len(c.Targets) == 1 && c.Targets[0] != nil &&
 		c.Targets[0].worker == w && c.Flags <= Here && c.Ticket == 0 && c.TargetArguments == nil &&
-		c.Timeout <= 0 && c.cancel == nil && !c.rare && c.Result.Batch == nil && !c.Result.OffHeap
+		c.Timeout <= 0 && c.cancel == nil && !c.rare
 }
 
-// notSimple is what runSimple gives where the vertex or the function asks for more: nothing was done.
-const notSimple = -1
-
-// runSimple does for a simple call what runAtOnce does for any, with less to look at and to store.
-func (w *Worker) runSimple(frame *exec.Frame, c *Call) (later int) {
-	fn, record := c.UDF.function, c.Targets[0].record.Load()
-	if record == nil || !fn.Plain() {
-		return notSimple
+// runSimple does for one simple call what is done for any, with less to look at, to store and to
+// call: that is most of what a short function costs. It is false, and nothing was done, where the
+// worker, the vertex or the function asks for more.
+func (w *Worker) runSimple(calls []Call) bool {
+	c := &calls[0]
+	pin, ok := w.store.PinHome()
+	if !ok {
+		return false
 	}
-	version := record.Current()
-	if version == nil || version.Group() {
-		return notSimple
+	frame, fn, version := w.engine.Frames.Made(pin), c.UDF.function, c.Targets[0].current()
+	if frame == nil || version == nil || version.Group() || !fn.Plain() || w.closing.Load() {
+		w.store.Unpin(pin)
+		return false
 	}
 	in, out := &frame.Inputs[0], &frame.Outputs[0]
-	fillInput(in, record, version)
-	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
-	in.Cancelled, in.Deadline = frame.Never, 0
 	frame.Runs(fn)
+	frame.Fill(0, version.State())
+	in.Arguments = c.Arguments
 	fn.Program.Calculate(&frame.One)
-	if !out.Plain() || !out.HasPart || len(out.Part.Bytes) > len(c.Buffer) {
-		if w.conclude(c, in, out) {
-			later = 1
-		}
-		frame.Scratch.Reset()
-		return later
+	later := 0
+	if part := out.Part.Bytes; out.Plain() && out.HasPart && len(part) <= len(c.Buffer) {
+		c.Version, c.ServedBy, c.later = version.Number(), w.self.Node, false
+		c.giveBytes(part)
+		out.Clear()
+	} else if w.conclude(c, in, out) {
+		later = 1
 	}
-	c.Version, c.ServedBy, c.later = version.Number(), w.self.Node, false
-	c.ResultSize = copy(c.Buffer, out.Part.Bytes)
-	c.Result.Bytes = c.Buffer[:c.ResultSize]
-	out.Clear()
 	frame.Scratch.Reset()
-	return 0
+	w.store.Count(pin, 1-later)
+	if w.store.UnpinHome(pin) {
+		w.store.Reclaim()
+	}
+	if later > 0 {
+		w.runLater(calls)
+	}
+	return true
 }
 
 // runAtOnce runs the calls that need nothing but a vertex which is here, and gives how many are
@@ -128,32 +127,18 @@ func (w *Worker) input(frame *exec.Frame, c *Call, at int) bool {
 	if v == nil || v.worker != w || c.UDF.worker != w || fn.Flags&udf.Updates != 0 || fn.Gone() {
 		return false
 	}
-	record := v.record.Load()
-	if record == nil {
-		return false
-	}
-	version := record.Current()
+	version := v.current()
 	if version == nil || version.Group() {
 		return false
 	}
-	in := &frame.Inputs[at]
-	fillInput(in, record, version)
-	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
-	in.Cancelled, in.Deadline = frame.Never, 0
-	if c.Timeout > 0 || c.cancel != nil {
-		hurry(in, c)
+	frame.Fill(at, version.State())
+	frame.Inputs[at].Arguments = c.Arguments
+	if c.Timeout > 0 {
+		frame.Hurry(at, fn, clock.After(c.Timeout), c.cancel)
+	} else if c.cancel != nil {
+		frame.Hurry(at, fn, 0, c.cancel)
 	}
 	return true
-}
-
-// hurry gives an input what its calculate needs to end early.
-func hurry(in *udf.Input, c *Call) {
-	if c.cancel != nil {
-		in.Cancelled = c.cancel
-	}
-	if c.Timeout > 0 {
-		in.Deadline = clock.After(c.Timeout)
-	}
 }
 
 // runWave calculates n inputs and hands their outputs to the calls that the frame's tags name. It
@@ -202,7 +187,8 @@ func (w *Worker) resume(pin int, c *Call, version uint64, take func(out *udf.Out
 	c.clearResults()
 	frame.Prepare(c.UDF.function, 1)
 	in, out := &frame.Inputs[0], &frame.Outputs[0]
-	in.Vertex, in.Version = c.Targets[0].id, version
+	frame.Ran.Vertex, frame.Ran.Version = c.Targets[0].id, version
+	frame.Fill(0, &frame.Ran)
 	take(out)
 	later = w.conclude(c, in, out)
 	if !later {

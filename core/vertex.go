@@ -81,6 +81,15 @@ func (v *Vertex) Release() {
 	}
 }
 
+// current gives the newest version of a local vertex, under the caller's pin; nil where it is not
+// owned here, was dropped, or the handle was released.
+func (v *Vertex) current() *store.Version {
+	if record := v.record.Load(); record != nil {
+		return record.Current()
+	}
+	return nil
+}
+
 // use begins an operation on the vertex: it gives the record with a reference of its own, or nil
 // where the vertex is remote.
 func (v *Vertex) use() (*store.Record, error) {

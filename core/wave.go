@@ -115,21 +115,14 @@ func (w *Worker) inputOf(frame *exec.Frame, fn *exec.Function, req *rpc.Request,
 	if version == nil || version.Group() {
 		return nil
 	}
-	fillInput(&frame.Inputs[at], record, version)
-	in := &frame.Inputs[at]
-	in.Arguments, in.Auxiliary = c.Arguments, fn.Auxiliary
-	if target.HasArguments {
+	frame.Fill(at, version.State())
+	frame.Hurry(at, fn, req.Deadline, nil)
+	if in := &frame.Inputs[at]; target.HasArguments {
 		in.Arguments = target.Arguments
+	} else {
+		in.Arguments = c.Arguments
 	}
-	in.Cancelled, in.Deadline = frame.Never, req.Deadline
 	return record
-}
-
-// fillInput gives an input what it says of its vertex.
-func fillInput(in *udf.Input, record *store.Record, version *store.Version) {
-	in.Vertex, in.Version, in.Batch = record.ID(), version.Number(), version.Batch()
-	in.Children, in.Parents = version.Children(), record.Parents()
-	in.Views, in.Remote = version.Views(), false
 }
 
 // answerWave replies with what one calculate came to, or makes a task of it where it spawned.

@@ -37,15 +37,23 @@ func (p *goProgram) Calculate(wave *Wave) {
 	next := 0
 	defer func() {
 		if next < len(wave.Inputs) { // or else nobody panicked
-			wave.Outputs[next].panicked(recover())
-			p.Calculate(&Wave{wave.Inputs[next+1:], wave.Outputs[next+1:], wave.Scratch})
+			p.goOn(wave, next, recover())
 		}
 	}()
-	for ; next < len(wave.Inputs); next++ {
-		if err := p.f.Calculate(&wave.Inputs[next], &wave.Outputs[next]); err != nil {
-			wave.Outputs[next].FailWith(failure(err))
+	inputs, outputs := wave.Inputs, wave.Outputs[:len(wave.Inputs)]
+	for i := range inputs {
+		next = i
+		if err := p.f.Calculate(&inputs[i], &outputs[i]); err != nil {
+			outputs[i].FailWith(failure(err))
 		}
 	}
+	next = len(inputs)
+}
+
+// goOn records the panic of one input and runs those after it.
+func (p *goProgram) goOn(wave *Wave, at int, panicked any) {
+	wave.Outputs[at].panicked(panicked)
+	p.Calculate(&Wave{wave.Inputs[at+1:], wave.Outputs[at+1:], wave.Scratch})
 }
 
 func (p *goProgram) HasMerge() bool  { return p.f.Merge != nil }

@@ -15,7 +15,8 @@ import (
 // keeps its memory. It is used by one goroutine.
 type Output struct {
 	// Part is the callback's part or result: Bytes (which may alias the output's own buffer, valid
-	// until Clear) or a Batch that the output owns. HasPart false: the callback gave none.
+	// until Clear) or a Batch that the output owns. HasPart false: the callback gave none,
+	// and Part says nothing.
 	Part    Value
 	HasPart bool
 	Spawns  []Spawn
@@ -48,8 +49,9 @@ func (o *Output) Reserve(size int) []byte {
 	if o.rare || size > cap(o.buffer) {
 		o.makeRoom(size)
 	}
-	o.Part.Bytes, o.HasPart = o.buffer[:size], true
-	return o.Part.Bytes
+	part := o.buffer[:size]
+	o.Part.Bytes, o.HasPart = part, true
+	return part
 }
 
 func (o *Output) makeRoom(size int) {
@@ -145,7 +147,7 @@ func (o *Output) Clear() {
 	if o.rare {
 		o.clearRare()
 	}
-	o.Part.Bytes, o.HasPart = nil, false
+	o.HasPart = false
 }
 
 func (o *Output) clearRare() {

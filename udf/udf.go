@@ -85,18 +85,38 @@ func (v Value) Size() int64 {
 }
 
 // Input is what one calculate is given. All of it is borrowed and valid until Calculate returns.
+// What is the same for many calculates lies elsewhere, so that an input is made by a few stores.
 type Input struct {
-	Vertex    vertex.ID
-	Version   uint64
-	Batch     *vertex.Batch // nil: the vertex has no value
-	Remote    bool          // the data was fetched for this call
-	Children  []vertex.ID
-	Parents   []vertex.ID // an index that may lag
+	*State
+	*Terms
 	Arguments Value
+}
+
+// State is one version of a vertex. It does not change, but for what it points to.
+type State struct {
+	Vertex   vertex.ID
+	Version  uint64
+	Batch    *vertex.Batch // nil: the vertex has no value
+	Children []vertex.ID
+	// Views caches what languages make of this version; nil: do not cache.
+	Views  *cdata.Views
+	Edges  *atomic.Pointer[cdata.IDList] // the index of parents; nil: not known here
+	Remote bool                          // the data was fetched for this call
+}
+
+// Parents gives the vertex's parents as an index has them that may lag.
+func (s *State) Parents() []vertex.ID {
+	if s.Edges == nil {
+		return nil
+	}
+	return vertex.IDsOf(s.Edges.Load())
+}
+
+// Terms are what calculates of one function are given, whatever their vertices and arguments.
+type Terms struct {
 	Auxiliary []byte
 	Deadline  int64          // CLOCK_MONOTONIC nanoseconds; 0: none
 	Cancelled *atomic.Uint32 // turns non-zero: stop soon; never nil, outside the Go heap
-	Views     *cdata.Views   // caches what languages make of this version; nil: do not cache
 }
 
 // MergeInput is what merge and finish are given, borrowed for the call.

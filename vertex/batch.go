@@ -54,7 +54,7 @@ func (b *Batch) CArray() unsafe.Pointer { return unsafe.Pointer(b.c.Nodes) }
 func (b *Batch) Int64(column int) []int64 {
 	if uint(column) < uint(b.c.Columns) {
 		if p := at(b.c.Plain, column); p.Type == plainInt64 {
-			return unsafe.Slice((*int64)(p.Values), b.c.Nodes.Length)
+			return valuesAt[int64](p.Values, b.c.Nodes.Length)
 		}
 	}
 	return nil
@@ -65,11 +65,18 @@ func (b *Batch) Int64(column int) []int64 {
 func (b *Batch) Float64(column int) []float64 {
 	if uint(column) < uint(b.c.Columns) {
 		if p := at(b.c.Plain, column); p.Type == plainFloat64 {
-			return unsafe.Slice((*float64)(p.Values), b.c.Nodes.Length)
+			return valuesAt[float64](p.Values, b.c.Nodes.Length)
 		}
 	}
 	return nil
 }
+
+// valuesAt gives the n values of a column. It is unsafe.Slice without its look for an overflow,
+// which costs as much as reading some of them: lengths were checked when the batch was made.
+func valuesAt[T any](first unsafe.Pointer, n int64) []T { return (*[maxValues]T)(first)[:n:n] }
+
+// maxValues is more than fit into memory.
+const maxValues = 1 << 40
 
 // The types of a cdata.Plain.
 const (

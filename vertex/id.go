@@ -7,6 +7,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync/atomic"
+	"unsafe"
+
+	"dcf/vertex/cdata"
 )
 
 // ID names a vertex in the whole cluster: 16 opaque bytes, and equal ids are equal bytes. The top
@@ -82,4 +85,12 @@ func NewIncarnation() uint32 {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails, as crypto/rand documents
 	return binary.BigEndian.Uint32(b[:])>>1 | 1
+}
+
+// IDsOf gives the ids of a list that lies outside the Go heap; none of nil.
+func IDsOf(list *cdata.IDList) []ID {
+	if list == nil {
+		return nil
+	}
+	return unsafe.Slice((*ID)(unsafe.Add(unsafe.Pointer(list), unsafe.Sizeof(*list))), list.Count)
 }

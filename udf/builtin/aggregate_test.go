@@ -308,7 +308,7 @@ func TestCancelled(t *testing.T) {
 		cancelled := new(atomic.Uint32)
 		cancelled.Store(1)
 		wave := udf.Wave{
-			Inputs:  []udf.Input{{Batch: b, Arguments: arguments, Cancelled: cancelled}},
+			Inputs:  []udf.Input{input(b, arguments, cancelled)},
 			Outputs: make([]udf.Output, 1),
 		}
 		load(t, name).Calculate(&wave)

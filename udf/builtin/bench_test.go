@@ -116,7 +116,7 @@ func BenchmarkSmallCall(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p, arguments := load(b, "sum"), args(b, c.arguments...)
-			in := udf.Input{Batch: batch, Arguments: arguments, Cancelled: new(atomic.Uint32)}
+			in := input(batch, arguments, new(atomic.Uint32))
 			wave := udf.Wave{Inputs: []udf.Input{in}, Outputs: make([]udf.Output, 1)}
 			var last udf.Output
 			b.ReportAllocs()

@@ -168,12 +168,17 @@ func load(t testing.TB, name string) udf.Program {
 	return p
 }
 
+func input(b *vertex.Batch, arguments udf.Value, cancelled *atomic.Uint32) udf.Input {
+	return udf.Input{State: &udf.State{Batch: b}, Terms: &udf.Terms{Cancelled: cancelled},
+		Arguments: arguments}
+}
+
 // calculate runs one calculate and gives its part, released with the test.
 func calculate(
 	t testing.TB, p udf.Program, b *vertex.Batch, arguments udf.Value,
 ) (udf.Value, error) {
 	wave := udf.Wave{
-		Inputs:  []udf.Input{{Batch: b, Arguments: arguments, Cancelled: new(atomic.Uint32)}},
+		Inputs:  []udf.Input{input(b, arguments, new(atomic.Uint32))},
 		Outputs: make([]udf.Output, 1), Scratch: &udf.Scratch{},
 	}
 	p.Calculate(&wave)

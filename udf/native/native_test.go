@@ -75,9 +75,9 @@ func newRig(t *testing.T, flags udf.Flags,
 }
 
 func (r *rig) input(arguments string) udf.Input {
-	return udf.Input{Vertex: vertex.ID{15: 9}, Version: 3,
-		Arguments: udf.Value{Bytes: []byte(arguments)},
-		Cancelled: (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(r.never)))}
+	never := (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(r.never)))
+	return udf.Input{State: &udf.State{Vertex: vertex.ID{15: 9}, Version: 3},
+		Terms: &udf.Terms{Cancelled: never}, Arguments: udf.Value{Bytes: []byte(arguments)}}
 }
 
 func (r *rig) output() udf.Output {
@@ -111,9 +111,14 @@ func TestInputIsShown(t *testing.T) {
 	defer arguments.Release()
 	many := make([]vertex.ID, 5000) // more than is copied
 	many[len(many)-1][15] = 0xab
+	listed := []vertex.ID{4: {15: 0xcd}} // the first four make room for the list's head
+	list := (*cdata.IDList)(unsafe.Pointer(unsafe.SliceData(listed)))
+	list.Count = 1
+	var parents atomic.Pointer[cdata.IDList]
+	parents.Store(list)
 	out := r.run("hello", func(in *udf.Input) {
 		in.Batch, in.Remote, in.Deadline = b, true, 1<<62
-		in.Children, in.Parents = many, []vertex.ID{{15: 0xcd}}
+		in.Children, in.Edges = many, &parents
 	})
 	require.Nil(t, out.Failure)
 	require.Equal(t, "size=160 kind=1 vertex=0009 version=3 rows=3 children=5000:ab parents=1:cd "+
@@ -424,8 +429,9 @@ func BenchmarkCalculate(b *testing.B) {
 			var scratch udf.Scratch
 			wave := udf.Wave{Inputs: make([]udf.Input, n), Outputs: make([]udf.Output, n), Scratch: &scratch}
 			for i := range wave.Inputs {
-				wave.Inputs[i] = udf.Input{Batch: value, Arguments: udf.Value{Bytes: never[:16], OffHeap: true},
-					Cancelled: (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(never)))}
+				wave.Inputs[i] = udf.Input{State: &udf.State{Batch: value},
+					Terms:     &udf.Terms{Cancelled: (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(never)))},
+					Arguments: udf.Value{Bytes: never[:16], OffHeap: true}}
 			}
 			for b.Loop() {
 				p.Calculate(&wave)

@@ -100,8 +100,8 @@ func (p *program) fill(to *input, in *udf.Input, l *lender) {
 	if len(in.Children) > 0 {
 		to.children, to.childCount = l.ids(in.Children), uintptr(len(in.Children))
 	}
-	if len(in.Parents) > 0 {
-		to.parents, to.parentCount = l.ids(in.Parents), uintptr(len(in.Parents))
+	if parents := in.Parents(); len(parents) > 0 {
+		to.parents, to.parentCount = l.ids(parents), uintptr(len(parents))
 	}
 	if given := in.Arguments.Bytes; in.Arguments.OffHeap {
 		to.arguments = bytes{address(unsafe.SliceData(given)), uintptr(len(given))}

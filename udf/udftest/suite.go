@@ -159,8 +159,8 @@ func newBench(n int) *bench {
 	b.Inputs, b.Outputs = make([]udf.Input, n), make([]udf.Output, n)
 	b.Scratch = &b.scratch
 	for i := range b.Inputs {
-		b.Inputs[i].Cancelled = b.cancelled
-		b.Inputs[i].Vertex = vertex.ID{15: byte(i)}
+		b.Inputs[i].State = &udf.State{Vertex: vertex.ID{15: byte(i)}}
+		b.Inputs[i].Terms = &udf.Terms{Cancelled: b.cancelled}
 		b.Outputs[i].NewID = func() vertex.ID { b.nextID++; return vertex.ID{0: 1, 15: b.nextID} }
 	}
 	return b

@@ -57,8 +57,10 @@ func TestBrought(t *testing.T) {
 			return Answer{Items: []Item{it}}
 		}
 	}
-	w.answers["v"] = bring(&Brought{Version: 77, Batch: vertex.Int64Batch("x", 5), Children: w.ids([]string{"here"})})
-	w.answers["g"] = bring(&Brought{Group: true, Children: w.ids([]string{"here", "far"})})
+	w.answers["v"] = bring(&Brought{State: udf.State{Version: 77, Batch: vertex.Int64Batch("x", 5),
+		Children: w.ids([]string{"here"})}})
+	w.answers["g"] = bring(&Brought{Group: true,
+		State: udf.State{Children: w.ids([]string{"here", "far"})}})
 	w.elsewhere("far", Answer{})
 	remote := []bool{}
 	f := w.add("walk", 0, udf.Func{Merge: join, Calculate: func(in *udf.Input, out *udf.Output) error {
@@ -93,7 +95,7 @@ func TestBroughtIsRefusedWhereItCannotRun(t *testing.T) {
 			w.answers["v"] = func(*Task, Item) Answer {
 				it := c.item
 				it.Target = w.id("v")
-				it.Brought = &Brought{Batch: vertex.Int64Batch("x", 5)}
+				it.Brought = &Brought{State: udf.State{Batch: vertex.Int64Batch("x", 5)}}
 				return Answer{Items: []Item{it}}
 			}
 			task := w.run(w.add("f", 0, udf.Func{Calculate: w.walk}), w.id("v"))
@@ -174,7 +176,8 @@ func TestProgressWithItems(t *testing.T) {
 	w := newWorld(t)
 	w.vertex("here", 1)
 	w.answers["far"] = func(_ *Task, it Item) Answer {
-		it.Brought = &Brought{Batch: vertex.Int64Batch("x", 1), Children: w.ids([]string{"here"})}
+		it.Brought = &Brought{State: udf.State{Batch: vertex.Int64Batch("x", 1),
+			Children: w.ids([]string{"here"})}}
 		return Answer{Items: []Item{it}}
 	}
 	task := w.task(w.add("walk", 0, udf.Func{Calculate: w.walk, Merge: join}), w.id("far"))

@@ -7,7 +7,6 @@ import (
 
 	"dcf/core/internal/store"
 	"dcf/udf"
-	"dcf/vertex"
 	"dcf/vertex/arena"
 	"unsafe"
 )
@@ -25,10 +24,16 @@ type Frame struct {
 	Final   udf.Output // of merge and finish
 	// Tags say whose each input is, for whoever fills the frame.
 	Tags     [WaveSize]uint32
-	function *Function      // that runs now
-	Never    *atomic.Uint32 // a cancel flag that is never raised, outside the Go heap
+	Ran      udf.State // of a calculate that C ran
+	function *Function // that runs now
+	patient  udf.Terms // of its calculates that nobody hurries
+	hurried  [WaveSize]udf.Terms
+	never    *atomic.Uint32 // a cancel flag that is never raised, outside the Go heap
 	_        [64]byte
 }
+
+// Made gives the frame of a pin that the caller holds; nil where it was not made yet.
+func (fs *Frames) Made(p store.Pin) *Frame { return fs.frames[p.Index()].Load() }
 
 // Frames are the frames of one store's pins.
 type Frames struct {
@@ -38,7 +43,7 @@ type Frames struct {
 
 // At gives the frame of a pin that the caller holds.
 func (fs *Frames) At(p store.Pin) *Frame {
-	if f := fs.frames[p.Index()].Load(); f != nil {
+	if f := fs.Made(p); f != nil {
 		return f
 	}
 	f := fs.engine.newFrame()
@@ -47,35 +52,56 @@ func (fs *Frames) At(p store.Pin) *Frame {
 }
 
 func (e *Engine) newFrame() *Frame {
-	f := &Frame{Never: NewFlag()}
+	f := &Frame{never: NewFlag()}
+	f.patient.Cancelled = f.never
 	f.Wave.Scratch, f.Fold.Scratch = &f.Scratch, &f.Scratch
 	f.One = udf.Wave{Inputs: f.Inputs[:1], Outputs: f.Outputs[:1], Scratch: &f.Scratch}
 	for i := range f.Outputs {
-		e.equip(f, &f.Outputs[i], &f.Inputs[i].Vertex)
+		e.equip(f, &f.Outputs[i], &f.Inputs[i])
 	}
-	e.equip(f, &f.Final, new(vertex.ID))
+	e.equip(f, &f.Final, &udf.Input{State: new(udf.State)})
 	return f
 }
 
 // equip gives an output what it needs of the worker.
-func (e *Engine) equip(f *Frame, out *udf.Output, id *vertex.ID) {
+func (e *Engine) equip(f *Frame, out *udf.Output, in *udf.Input) {
 	out.NewID = e.IDs.Next
 	if e.Log != nil {
 		out.Log = func(level int, text string) {
 			e.Log.Log(context.Background(), slog.Level(level), text[:min(len(text), udf.MaxLogBytes)],
-				"udf", f.function.Name, "vertex", id.String())
+				"udf", f.function.Name, "vertex", in.Vertex.String())
 		}
 	}
 }
 
 // Prepare makes the frame ready for n calculates of a function, whose inputs are filled.
 func (f *Frame) Prepare(fn *Function, n int) {
-	f.function = fn
+	f.Runs(fn)
 	f.Wave.Inputs, f.Wave.Outputs = f.Inputs[:n], f.Outputs[:n]
 }
 
 // Runs says which function runs in the frame from now on.
-func (f *Frame) Runs(fn *Function) { f.function = fn }
+func (f *Frame) Runs(fn *Function) {
+	if f.function != fn {
+		f.function, f.patient.Auxiliary = fn, fn.Auxiliary
+	}
+}
+
+// Fill gives the input of that index, but for its arguments.
+func (f *Frame) Fill(at int, state *udf.State) {
+	in := &f.Inputs[at]
+	in.State, in.Terms = state, &f.patient
+}
+
+// Hurry says when the calculate of a filled input is to end early: with deadline, where that is not
+// 0, and when cancelled is raised, where it is not nil.
+func (f *Frame) Hurry(at int, fn *Function, deadline int64, cancelled *atomic.Uint32) {
+	if cancelled == nil {
+		cancelled = f.never
+	}
+	f.hurried[at] = udf.Terms{Auxiliary: fn.Auxiliary, Deadline: deadline, Cancelled: cancelled}
+	f.Inputs[at].Terms = &f.hurried[at]
+}
 
 // Close frees the frames. Nobody may hold a pin.
 func (fs *Frames) Close() {
@@ -86,7 +112,7 @@ func (fs *Frames) Close() {
 			}
 			f.Final.Clear()
 			f.Scratch.Close()
-			FreeFlag(f.Never)
+			FreeFlag(f.never)
 		}
 	}
 }

@@ -85,10 +85,8 @@ type Item struct {
 
 // Brought is a vertex that lies elsewhere, fetched to run a function here.
 type Brought struct {
-	Version  uint64
-	Batch    *vertex.Batch // one reference, or nil
-	Children []vertex.ID
-	Group    bool
+	udf.State // it owns the batch
+	Group     bool
 }
 
 // Release frees what the item owns.

@@ -59,7 +59,7 @@ func (t *Task) updateLocked(it *Item, r *store.Record) {
 	}
 	frame := t.Engine.Frames.At(pin)
 	defer frame.Scratch.Reset()
-	t.fill(it, &frame.Inputs[0], r, v)
+	t.fill(it, frame, 0, v.State())
 	frame.Prepare(it.Function, 1)
 	out := &frame.Outputs[0]
 	defer out.Clear()

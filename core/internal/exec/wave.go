@@ -37,7 +37,7 @@ func (t *Task) step() {
 		t.wave[n] = *it
 		*it = Item{}
 		t.ready = t.ready[:last]
-		record, isReady := t.look(&t.wave[n], &frame.Inputs[n])
+		record, isReady := t.look(&t.wave[n], frame, n)
 		if record != nil {
 			update = record
 			break
@@ -70,9 +70,9 @@ func (t *Task) step() {
 
 // look finds an item's vertex. It fills the input and says true where the item is ready to run; it
 // gives the record, with a handle, where the item updates it; else the item went somewhere else.
-func (t *Task) look(it *Item, in *udf.Input) (*store.Record, bool) {
+func (t *Task) look(it *Item, frame *Frame, at int) (*store.Record, bool) {
 	if b := it.Brought; b != nil {
-		return nil, t.brought(it, b, in)
+		return nil, t.brought(it, b, frame, at)
 	}
 	s := t.Engine.Store
 	r := s.Find(it.Target)
@@ -111,7 +111,7 @@ func (t *Task) look(it *Item, in *udf.Input) (*store.Record, bool) {
 		}
 		return r, false
 	}
-	t.fill(it, in, r, v)
+	t.fill(it, frame, at, v.State())
 	return nil, true
 }
 
@@ -126,14 +126,14 @@ func NoFunction(name string) *status.Error {
 		"no function %q is registered here: register it, or check its name", name)
 }
 
-func (t *Task) fill(it *Item, in *udf.Input, r *store.Record, v *store.Version) {
-	*in = udf.Input{Vertex: it.Target, Version: v.Number(), Batch: v.Batch(), Children: v.Children(),
-		Parents: r.Parents(), Arguments: t.arguments(it), Auxiliary: it.Function.Auxiliary,
-		Deadline: t.Deadline, Cancelled: t.cancelled, Views: v.Views()}
-	t.Version = v.Number()
+func (t *Task) fill(it *Item, frame *Frame, at int, state *udf.State) {
+	frame.Fill(at, state)
+	frame.Inputs[at].Arguments = t.arguments(it)
+	frame.Hurry(at, it.Function, t.Deadline, t.cancelled)
+	t.Version = state.Version
 }
 
-func (t *Task) brought(it *Item, b *Brought, in *udf.Input) bool {
+func (t *Task) brought(it *Item, b *Brought, frame *Frame, at int) bool {
 	switch {
 	case b.Group:
 		t.expand(it, b.Children)
@@ -148,10 +148,8 @@ func (t *Task) brought(it *Item, b *Brought, in *udf.Input) bool {
 			WithVertex(it.Target))
 		return false
 	}
-	*in = udf.Input{Vertex: it.Target, Version: b.Version, Batch: b.Batch, Remote: true,
-		Children: b.Children, Arguments: t.arguments(it), Auxiliary: it.Function.Auxiliary,
-		Deadline: t.Deadline, Cancelled: t.cancelled}
-	t.Version = b.Version
+	b.Vertex, b.Remote = it.Target, true
+	t.fill(it, frame, at, &b.State)
 	return true
 }
 

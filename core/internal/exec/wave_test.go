@@ -3,6 +3,7 @@ package exec
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,10 +103,11 @@ func TestInput(t *testing.T) {
 	w.Store.SetParents(id, []vertex.ID{w.id("p")}, true)
 	var got udf.Input
 	f := w.add("look", 0, udf.Func{Calculate: func(in *udf.Input, out *udf.Output) error {
-		got = *in
-		got.Children = append([]vertex.ID{}, in.Children...)
+		state, terms := *in.State, *in.Terms // they are borrowed
+		state.Children = slices.Clone(in.Children)
+		got = udf.Input{State: &state, Terms: &terms, Arguments: in.Arguments}
 		require.Equal(t, int64(7), in.Batch.Int64(0)[0])
-		require.Equal(t, []vertex.ID{w.id("p")}, in.Parents)
+		require.Equal(t, []vertex.ID{w.id("p")}, in.Parents())
 		require.NotNil(t, in.Views)
 		require.Zero(t, in.Cancelled.Load())
 		return nil

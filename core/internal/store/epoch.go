@@ -68,13 +68,19 @@ func (e *epochs) close() {
 // pin takes a free word, near one that belongs to the calling stack, so that threads do not share
 // cache lines.
 func (e *epochs) pin() (Pin, error) {
-	var here byte
-	start := int(uintptr(unsafe.Pointer(&here)) >> 12 * 0x9E3779B1 >> 16)
-	index := start & int(e.c.Home-1) & (MaxPins - 1)
-	if e.c.Pins[index].Word.CompareAndSwap(0, e.c.Current.Load()<<1|1) {
-		return Pin{index}, nil
+	p, ok := e.pinHome()
+	if ok {
+		return p, nil
 	}
-	return e.pinNear(start + 1)
+	return e.pinNear(p.index + 1)
+}
+
+// pinHome takes the word that belongs to the calling stack; where it is not free it is only named.
+func (e *epochs) pinHome() (Pin, bool) {
+	var here byte
+	start := uint32(uintptr(unsafe.Pointer(&here)) >> 12 * 0x9E3779B1 >> 16)
+	index := int(start & (e.c.Home - 1) & (MaxPins - 1))
+	return Pin{index}, e.c.Pins[index].Word.CompareAndSwap(0, e.c.Current.Load()<<1|1)
 }
 
 func (e *epochs) pinNear(start int) (Pin, error) {

@@ -3,6 +3,7 @@ package store
 import (
 	"unsafe"
 
+	"dcf/udf"
 	"dcf/vertex"
 	"dcf/vertex/arena"
 	"dcf/vertex/cdata"
@@ -17,7 +18,10 @@ type Record struct{ c cdata.Record } // a dcf_record to C
 // Version is one state of a vertex: a value, children, a number. It lies outside the Go heap and
 // does not change, but for its views. It is freed when it was replaced and no pin that could have
 // seen it is left.
-type Version struct{ c cdata.Version }
+type Version struct {
+	c     cdata.Version // a dcf_vertex_version to C
+	state udf.State     // the same as functions see it
+}
 
 // ID gives the vertex's id.
 func (r *Record) ID() vertex.ID { return r.c.ID }
@@ -57,6 +61,9 @@ func (v *Version) Children() []vertex.ID { return v.list().ids() }
 
 func (v *Version) list() *idList { return listOf(v.c.Children) }
 
+// State gives what a calculate is shown of the version, valid under the caller's pin.
+func (v *Version) State() *udf.State { return &v.state }
+
 // Group says that a call on the vertex runs on its children instead.
 func (v *Version) Group() bool { return v.c.Group != 0 }
 
@@ -66,9 +73,6 @@ func (v *Version) setGroup(group bool) {
 		v.c.Group = 1
 	}
 }
-
-// Views gives the cache of what languages made of this version.
-func (v *Version) Views() *cdata.Views { return &v.c.Views }
 
 // idList is an immutable list of ids outside the Go heap, counted by the versions that share it.
 type idList struct{ c cdata.IDList }
@@ -96,10 +100,7 @@ func newIDList(ids []vertex.ID) (list *idList, ok bool) {
 }
 
 func (l *idList) ids() []vertex.ID {
-	if l == nil {
-		return nil
-	}
-	return unsafe.Slice((*vertex.ID)(unsafe.Add(unsafe.Pointer(l), idListHeader)), l.c.Count)
+	return vertex.IDsOf(l.address())
 }
 
 func (l *idList) retain() *idList {

@@ -60,6 +60,17 @@ func (s *Store) Pin() (Pin, error) { return s.epochs.pin() }
 // TryPin is Pin with the index that is asked for; false where that is held.
 func (s *Store) TryPin(index int) (Pin, bool) { return s.epochs.tryPin(index) }
 
+// PinHome is Pin where the place that it tries first is free; false where it is not. It is so short
+// that the compiler puts it into its caller, as is UnpinHome, which ends what it began and says
+// whether Reclaim is due.
+func (s *Store) PinHome() (Pin, bool) { return s.epochs.pinHome() }
+
+// UnpinHome ends what PinHome began.
+func (s *Store) UnpinHome(p Pin) (pressing bool) {
+	s.epochs.c.Pins[p.index].Word.Store(0)
+	return s.epochs.c.Pressing.Load() != 0
+}
+
 // Unpin ends what Pin began.
 func (s *Store) Unpin(p Pin) {
 	s.epochs.unpin(p)
@@ -145,7 +156,7 @@ func (s *Store) Create(v Vertex) (*Record, error) {
 		return nil, err
 	}
 	number := firstVersion(v.Epoch, s.births.Load())
-	version, err := s.newVersion(number, v.Value, nil, v.Children)
+	version, err := s.newVersion(r, number, v.Value, nil, v.Children)
 	if err != nil {
 		s.freeRecord(r)
 		return nil, err

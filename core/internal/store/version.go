@@ -33,8 +33,8 @@ func size(batch *vertex.Batch, children *idList) int64 {
 
 func (v *Version) size() int64 { return size(v.Batch(), v.list()) }
 
-// newVersion makes a version that owns batch and either shares list or copies ids.
-func (s *Store) newVersion(number uint64, batch *vertex.Batch, list *idList, ids []vertex.ID) (*Version, error) {
+// newVersion makes a version of r that owns batch and either shares list or copies ids.
+func (s *Store) newVersion(r *Record, number uint64, batch *vertex.Batch, list *idList, ids []vertex.ID) (*Version, error) {
 	if len(ids) > MaxChildren {
 		return nil, status.Errorf(status.Exhausted, "a vertex has at most %d children (MaxChildren)", MaxChildren)
 	}
@@ -59,6 +59,8 @@ func (s *Store) newVersion(number uint64, batch *vertex.Batch, list *idList, ids
 	v.c.Number, v.c.Index = number, index
 	v.c.Children = list.address()
 	v.c.SetBatch((*cdata.Batch)(unsafe.Pointer(batch)))
+	v.state = udf.State{Vertex: r.c.ID, Version: number, Batch: batch, Children: list.ids(),
+		Views: &v.c.Views, Edges: &r.c.Parents}
 	return v, nil
 }
 
@@ -127,7 +129,7 @@ func (s *Store) Prepare(r *Record, expected uint64, c Change) (Prepared, error) 
 	if err != nil {
 		return Prepared{}, err
 	}
-	next, err := s.newVersion(old.c.Number+1, batch, list, ids)
+	next, err := s.newVersion(r, old.c.Number+1, batch, list, ids)
 	if err != nil {
 		return Prepared{}, err
 	}

@@ -77,7 +77,7 @@ func around(in *udf.Input, out *udf.Output) error {
 	if err := spawnAll(out, in.Children, arguments, true); err != nil {
 		return err
 	}
-	return spawnAll(out, in.Parents, arguments, true)
+	return spawnAll(out, in.Parents(), arguments, true)
 }
 
 // union joins sets, each vertex once.
