@@ -10,6 +10,8 @@ typedef const char dcf_char_const;
 typedef const dcf_worker_options dcf_worker_options_const;
 typedef const dcf_put_options dcf_put_options_const;
 typedef const dcf_udf_definition dcf_udf_definition_const;
+typedef const struct ArrowSchema dcf_schema_const;
+typedef const struct ArrowArray* const dcf_array_const_pointer;
 
 /* One column of a table that Go filled in. Offsets count from the start of the table's block. */
 typedef struct dcf_capi_column {

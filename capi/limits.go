@@ -12,6 +12,8 @@ const (
 	MaxCallsPerRun = C.DCF_CAPI_MAX_CALLS
 	// MaxTargets is how many targets one call has.
 	MaxTargets = 1 << 24
+	// MaxArrays is how many arrays one dcf_array_concat joins.
+	MaxArrays = 1 << 24
 	// MaxPoll is how many calls one dcf_queue_poll gives, whatever its capacity.
 	MaxPoll = 4096
 	// MaxKeptCalls is the largest number of calls whose memory is kept for the next run.

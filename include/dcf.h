@@ -236,6 +236,13 @@ dcf_status dcf_vertex_put_stream(dcf_worker worker, const dcf_put_options* optio
                                  struct ArrowArrayStream* stream, dcf_vertex* out,
                                  dcf_error* error);
 
+/* Joins arrays of one type, in order, into a record batch with memory of its own, as the batches of
+ * a stream or what is only borrowed; dictionaries become one, and count 0 gives no rows. `schema`
+ * describes a struct array, and the result. Needs no worker and does not wait. */
+dcf_status dcf_array_concat(const struct ArrowSchema* schema,
+                            const struct ArrowArray* const* arrays, size_t count,
+                            struct ArrowArray* out, dcf_error* error);
+
 /* Find a vertex. Transfers no data. */
 dcf_status dcf_vertex_open(dcf_worker worker, dcf_vertex_id id, dcf_vertex* out, dcf_error* error);
 dcf_status dcf_vertex_open_name(dcf_worker worker, dcf_bytes name, dcf_vertex* out,

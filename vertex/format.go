@@ -96,6 +96,12 @@ func unsupported(path, format string) *status.Error {
 		path, format)
 }
 
+// unsupportedAs is unsupported for a type that has a name, and another one to be cast to.
+func unsupportedAs(path, name, other string) *status.Error {
+	return status.Errorf(status.Unsupported,
+		"column %q: Arrow's type %s is not supported: cast the column to %s", path, name, other)
+}
+
 // typeOf gives the type of a spec, whose children are fields already.
 func typeOf(s *spec, path string, children []arrow.Field) (arrow.DataType, error) {
 	if t, ok := plainFormats[s.format]; ok {
@@ -153,6 +159,9 @@ func decimalType(s *spec, path, parameters string) (arrow.DataType, error) {
 		return &arrow.Decimal128Type{Precision: precision, Scale: scale}, nil
 	case numbers[2] == 256 && precision >= 1 && precision <= 76:
 		return &arrow.Decimal256Type{Precision: precision, Scale: scale}, nil
+	case numbers[2] == 32, numbers[2] == 64:
+		return nil, unsupportedAs(path, fmt.Sprintf("decimal%d(%d, %d)", numbers[2], precision, scale),
+			fmt.Sprintf("decimal128(%d, %d)", precision, scale))
 	}
 	return nil, unsupported(path, s.format)
 }
@@ -173,7 +182,7 @@ func nestedType(s *spec, path, base, parameters string, f []arrow.Field) (arrow.
 			return nil, badSchema(path, "its format %q has no valid size", s.format)
 		}
 		if size == 0 {
-			return nil, unsupported(path, s.format)
+			return nil, unsupportedAs(path, "fixed_size_list[0]", "list")
 		}
 		return arrow.FixedSizeListOfField(int32(size), f[0]), nil
 	case "+s":

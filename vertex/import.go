@@ -46,13 +46,7 @@ func Import(schema, array unsafe.Pointer) (*Batch, error) {
 func importArray(s *Schema, array *cdata.Array) (*Batch, error) {
 	d := newDraft(s, status.InvalidArgument, importAdvice)
 	defer d.free()
-	if err := d.load(array, 0); err != nil {
-		return nil, err
-	}
-	if err := d.check(false); err != nil {
-		return nil, err
-	}
-	if err := d.pushDown(); err != nil {
+	if err := d.borrow(unsafe.Pointer(array)); err != nil {
 		return nil, err
 	}
 	body, err := d.align()
@@ -69,6 +63,17 @@ func importArray(s *Schema, array *cdata.Array) (*Batch, error) {
 	b.c.Source = *array
 	array.Release = nil
 	return b, nil
+}
+
+// borrow reads and checks an array, whose memory it refers to from now on.
+func (d *draft) borrow(array unsafe.Pointer) error {
+	if err := d.load((*cdata.Array)(array), 0); err != nil {
+		return err
+	}
+	if err := d.check(false); err != nil {
+		return err
+	}
+	return d.pushDown()
 }
 
 // pushDown makes the top level's offset 0 and its columns as long as itself.
@@ -136,8 +141,9 @@ func (d *draft) loadBuffers(array *cdata.Array, node int) error {
 		want = n
 	case l.kind == kindView:
 		return d.fail(node, "its ArrowArray has %d buffers, and a %s at least 3", n, l.arrow.Name())
-	case (l.kind == kindDenseUnion || l.kind == kindSparseUnion) && n == want+1:
-		want, skip = n, 1 // as before Arrow 1.0, with a bitmap that means nothing
+	case (l.kind == kindDenseUnion || l.kind == kindSparseUnion || l.kind == kindNull) && n == want+1:
+		// As before Arrow 1.0, or as polars has nulls: with a bitmap that means nothing.
+		want, skip = n, 1
 	}
 	if n != want || n > 0 && array.Buffers == nil {
 		return d.fail(node, "its ArrowArray has %d buffers, and a %s has %d", n, l.arrow.Name(), want)

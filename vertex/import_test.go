@@ -288,7 +288,13 @@ func TestMalformedSchemasAreRefused(t *testing.T) {
 		}, status.Unsupported, `column "i": the type with format "Q" is not supported`},
 		{"decimal32", func(p *patches, s *cdata.SchemaNode) {
 			patch(p, &column(s, 0).Format, text("d:5,2,32"))
-		}, status.Unsupported, `"d:5,2,32"`},
+		}, status.Unsupported, "type decimal32(5, 2) is not supported: cast the column to decimal128(5, 2)"},
+		{"decimal64", func(p *patches, s *cdata.SchemaNode) {
+			patch(p, &column(s, 0).Format, text("d:15,-2,64"))
+		}, status.Unsupported, "type decimal64(15, -2) is not supported"},
+		{"lists of nothing", func(p *patches, s *cdata.SchemaNode) {
+			patch(p, &column(s, colFL).Format, text("+w:0"))
+		}, status.Unsupported, `column "fl": Arrow's type fixed_size_list[0] is not supported`},
 		{"decimal nonsense", func(p *patches, s *cdata.SchemaNode) {
 			patch(p, &column(s, 0).Format, text("d:x"))
 		}, status.InvalidArgument, `column "i"`},
@@ -365,6 +371,31 @@ func TestTopLevelOffsetIsPushedDown(t *testing.T) {
 	got.Release()
 	b.Release()
 	s.free()
+}
+
+// TestNullsMayHaveABitmap: the specification gives null arrays no buffers, polars gives them one.
+func TestNullsMayHaveABitmap(t *testing.T) {
+	column := arrow.Field{Name: "n", Type: arrow.Null, Nullable: true}
+	made := array.NewRecord(arrow.NewSchema([]arrow.Field{column}, nil),
+		[]arrow.Array{array.NewNull(3)}, 3)
+	b, err := FromRecord(made)
+	require.NoError(t, err)
+	defer b.Release()
+	s := newStructs()
+	defer s.free()
+	require.NoError(t, b.Export(unsafe.Pointer(s.schema), unsafe.Pointer(s.array)))
+	var p patches
+	defer p.revert()
+	none := arena.Alloc(8)
+	defer arena.Free(none)
+	clear(none)
+	patch(&p, &child(s.array, 0).NumBuffers, 1)
+	patch(&p, &child(s.array, 0).Buffers, (*unsafe.Pointer)(unsafe.Pointer(&none[0])))
+	got, err := Join(unsafe.Pointer(s.schema), []unsafe.Pointer{unsafe.Pointer(s.array)})
+	require.NoError(t, err)
+	requireRows(t, rowsOf(b.Record()), got)
+	require.Zero(t, child(got.c.Nodes, 0).NumBuffers)
+	got.Release()
 }
 
 func TestMisalignedBuffersAreCopied(t *testing.T) {

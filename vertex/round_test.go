@@ -147,6 +147,7 @@ func requireWays(t *testing.T, want []string, b *Batch) {
 	require.Same(t, b.Schema(), there.Schema())
 	requireRows(t, want, there)
 	require.Equal(t, b.c.AllBuffers()[:1], there.c.AllBuffers()[:1], "nothing is copied")
+	requireJoin(t, want, there)
 	there.Release()
 	s.free()
 
@@ -162,6 +163,34 @@ func requireWays(t *testing.T, want []string, b *Batch) {
 	require.Equal(t, want, rowsOf(r))
 	r.Release()
 	s.free()
+}
+
+// requireJoin cuts a batch in two, as top levels with an offset, and joins them again.
+func requireJoin(t *testing.T, want []string, b *Batch) {
+	t.Helper()
+	s, rest := newStructs(), newStructs()
+	defer s.free()
+	defer rest.free()
+	require.NoError(t, b.Export(unsafe.Pointer(s.schema), unsafe.Pointer(s.array)))
+	require.NoError(t, b.Export(nil, unsafe.Pointer(rest.array)))
+	middle := b.Rows() / 2
+	s.array.Length = middle
+	rest.array.Offset, rest.array.Length = middle, b.Rows()-middle
+	both := []unsafe.Pointer{unsafe.Pointer(s.array), unsafe.Pointer(rest.array)}
+	joined, err := Join(unsafe.Pointer(s.schema), both)
+	require.NoError(t, err)
+	require.Same(t, b.Schema(), joined.Schema())
+	requireRows(t, want, joined)
+	joined.Release()
+	one, err := Join(unsafe.Pointer(s.schema), both[1:])
+	require.NoError(t, err)
+	requireRows(t, want[middle:], one)
+	one.Release()
+	none, err := Join(unsafe.Pointer(s.schema), nil)
+	require.NoError(t, err)
+	require.Zero(t, none.Rows())
+	none.Release()
+	require.NotNil(t, s.array.Release, "what is joined stays the caller's")
 }
 
 func hasOrdered(layouts []layout) bool {

@@ -37,6 +37,9 @@ static void null_pointers(dcf_worker worker, dcf_vertex vertex, dcf_udf udf) {
   FAILS(dcf_call_run(worker, NULL, 1, &error), DCF_INVALID_ARGUMENT, "calls is NULL");
   OK(dcf_call_run(worker, NULL, 0, &error));
   FAILS(dcf_call_run((dcf_worker){0}, NULL, 0, &error), DCF_BAD_HANDLE, "is zero");
+  FAILS(dcf_array_concat(NULL, NULL, 0, &array, &error), DCF_INVALID_ARGUMENT, "schema is NULL");
+  FAILS(dcf_array_concat(&schema, NULL, 1, &array, &error), DCF_INVALID_ARGUMENT, "arrays is NULL");
+  FAILS(dcf_array_concat(&schema, NULL, 0, NULL, &error), DCF_INVALID_ARGUMENT, "out is NULL");
   SAME(dcf_input_export(NULL, &schema, &array), DCF_INVALID_ARGUMENT);
   SAME(dcf_part_export(NULL, 0, &schema, &array), DCF_INVALID_ARGUMENT);
   SAME(dcf_input_set_view(NULL, &error, &error, NULL), DCF_INVALID_ARGUMENT);

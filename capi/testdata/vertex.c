@@ -125,6 +125,30 @@ static void sets(dcf_worker worker) {
   OK(dcf_vertex_release(vertex, &error));
 }
 
+/* Copies that need no worker, with the sources left to the caller. */
+static void joined_arrays(void) {
+  static const int64_t ten[] = {10, 11};
+  dcf_error error;
+  struct ArrowSchema schema, other;
+  struct ArrowArray first, second, out;
+  numbers(NULL, 3, &schema, &first);
+  numbers(ten, 2, &other, &second);
+  const struct ArrowArray* arrays[] = {&first, &second};
+  OK(dcf_array_concat(&schema, arrays, 2, &out, &error));
+  CHECK(schema.release && first.release && second.release);
+  release_both(&other, &second);
+  SAME(out.length, 5);
+  SAME(column(&out, 0)[2], 2);
+  SAME(column(&out, 0)[4], 11);
+  out.release(&out);
+  OK(dcf_array_concat(&schema, arrays, 0, &out, &error));
+  SAME(out.length, 0);
+  out.release(&out);
+  FAILS(dcf_array_concat(&schema, arrays, 2, &out, &error), DCF_INVALID_ARGUMENT,
+        "released already");
+  release_both(&schema, &first);
+}
+
 /* The ids in a table of edges; checks that there are n. */
 static void check_edges(dcf_vertex vertex, uint32_t direction, const dcf_vertex_id* want, int n) {
   dcf_error error;
@@ -276,6 +300,7 @@ int main(void) {
   info_and_name(worker);
   refused_puts(worker);
   sets(worker);
+  joined_arrays();
   edges(worker);
   streams(worker);
   handles(worker);
