@@ -40,7 +40,10 @@ def _timestamp(value: int, unit: str, zone: str) -> datetime.datetime:
 
 
 def to_python(format: str, raw: int | bytes) -> object:  # noqa: A002 - Arrow's word
-    """Gives the Python form of a value of a type that the C half does not know."""
+    """Gives the Python form of a value of a type that the C half does not know.
+
+    Intervals, for which Python has no type, are (months, days, nanoseconds).
+    """
     if isinstance(raw, int):
         kind, unit = format[:2], format[2]
         if kind == "td":
@@ -52,6 +55,13 @@ def to_python(format: str, raw: int | bytes) -> object:  # noqa: A002 - Arrow's 
             return _timestamp(raw, unit, format[4:])
         if kind == "tD":
             return _microseconds(raw, unit)
+    elif format == "tiM":
+        return (struct.unpack("<i", raw)[0], 0, 0)
+    elif format == "tiD":
+        days, milliseconds = struct.unpack("<ii", raw)
+        return (0, days, milliseconds * 1_000_000)
+    elif format == "tin":
+        return struct.unpack("<iiq", raw)
     elif format == "e":
         return struct.unpack("<e", raw)[0]
     elif format.startswith("d:"):
@@ -182,6 +192,8 @@ def _column_to_numpy(column: _dcf.Column) -> numpy.ndarray[Any, Any]:
     import numpy
 
     format = column.format  # noqa: A001
+    if column.dictionary is not None:
+        return _objects(column)
     if len(format) == 1 and format in "cCsSiIlLefg":
         if column.null_count == 0:
             return numpy.asarray(memoryview(column))
@@ -195,8 +207,16 @@ def _column_to_numpy(column: _dcf.Column) -> numpy.ndarray[Any, Any]:
         return _times_to_numpy(column, f"m8[{_NUMPY_UNITS[format[2]]}]")
     if format.startswith("td"):
         return _times_to_numpy(column, "M8[D]" if format == "tdD" else "M8[ms]")
+    return _objects(column)
+
+
+def _objects(column: _dcf.Column) -> numpy.ndarray[Any, Any]:
+    import numpy
+
     array = numpy.empty(len(column), dtype=object)
-    array[:] = column.to_pylist()
+    # Value by value: numpy would make a table of lists of one length.
+    for i, value in enumerate(column.to_pylist()):
+        array[i] = value
     return array
 
 

@@ -180,9 +180,29 @@ static Py_ssize_t batch_length(PyObject* self) {
 /* ---- Python values ----------------------------------------------------------------------------
  */
 
+/* A dict has one value a name: with two columns of one name it would lose one without a word. */
+static int refuse_same_names(PyObject* self) {
+  PyObject* names = batch_column_names(self, NULL);
+  PyObject* distinct = names != NULL ? PySet_New(names) : NULL;
+  int result = -1;
+  if (distinct != NULL) {
+    result = PySet_Size(distinct) == PyList_Size(names) ? 0 : -1;
+    if (result < 0) {
+      PyErr_Format(PyExc_ValueError,
+                   "columns of the same name do not fit into a dict: take them "
+                   "by number, of %R",
+                   names);
+    }
+  }
+  Py_XDECREF(distinct);
+  Py_XDECREF(names);
+  return result;
+}
+
 static PyObject* batch_to_pydict(PyObject* self, PyObject* unused) {
   (void)unused;
   Holder* holder = batch_holder(self);
+  if (refuse_same_names(self) < 0) return NULL;
   PyObject* dict = PyDict_New();
   for (int64_t i = 0; dict != NULL && i < holder->schema.n_children; i++) {
     PyObject* name = name_of(holder->schema.children[i]);
@@ -198,6 +218,7 @@ static PyObject* batch_to_pydict(PyObject* self, PyObject* unused) {
 
 static PyObject* batch_to_pylist(PyObject* self, PyObject* unused) {
   (void)unused;
+  if (refuse_same_names(self) < 0) return NULL;
   Holder* holder = batch_holder(self);
   return decode_column(&holder->schema, &holder->array);
 }

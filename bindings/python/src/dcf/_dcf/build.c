@@ -385,7 +385,8 @@ int build_column(PyObject* values, struct ArrowSchema* schema, struct ArrowArray
   if (offer == 1) return capsule_array(values, schema, array);
   if (offer == 2) {
     struct ArrowArrayStream stream;
-    return capsule_stream(values, &stream) < 0 ? -1 : stream_collect(&stream, schema, array);
+    if (capsule_stream(values, &stream) < 0) return -1;
+    return stream_collect_column(&stream, schema, array);
   }
   if (PyObject_CheckBuffer(values) && !PyBytes_Check(values)) {
     if (build_buffer(values, schema, array) == 0) return 0;

@@ -195,7 +195,12 @@ static int read_chunks(struct ArrowArrayStream* stream, Chunks* chunks) {
   }
 }
 
-static int join_chunks(const struct ArrowSchema* schema, Chunks* chunks, struct ArrowArray* out) {
+/* Joins batches, or columns of any type. */
+typedef int (*Join)(const struct ArrowSchema* schema, const struct ArrowArray* const* sources,
+                    Py_ssize_t count, struct ArrowArray* out);
+
+static int join_chunks(const struct ArrowSchema* schema, Chunks* chunks, Join join,
+                       struct ArrowArray* out) {
   if (chunks->count == 1) {
     *out = chunks->arrays[0];
     chunks->arrays[0].release = NULL;
@@ -207,12 +212,12 @@ static int join_chunks(const struct ArrowSchema* schema, Chunks* chunks, struct 
     return -1;
   }
   for (Py_ssize_t i = 0; i < chunks->count; i++) sources[i] = &chunks->arrays[i];
-  int result = concat_arrays(schema, sources, chunks->count, out);
+  int result = join(schema, sources, chunks->count, out);
   free(sources);
   return result;
 }
 
-int stream_collect(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
+static int collect(struct ArrowArrayStream* stream, Join join, struct ArrowSchema* schema,
                    struct ArrowArray* array) {
   Chunks chunks = {NULL, 0, 0};
   int result = -1;
@@ -223,7 +228,7 @@ int stream_collect(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
     if (error == 0) release_schema(schema);
   } else if (error != 0) {
     raise_stream(stream, error);
-  } else if (read_chunks(stream, &chunks) < 0 || join_chunks(schema, &chunks, array) < 0) {
+  } else if (read_chunks(stream, &chunks) < 0 || join_chunks(schema, &chunks, join, array) < 0) {
     release_schema(schema);
   } else {
     result = 0;
@@ -232,4 +237,14 @@ int stream_collect(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
   free(chunks.arrays);
   release_stream(stream);
   return result;
+}
+
+int stream_collect(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
+                   struct ArrowArray* array) {
+  return collect(stream, concat_batches, schema, array);
+}
+
+int stream_collect_column(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
+                          struct ArrowArray* array) {
+  return collect(stream, concat_columns, schema, array);
 }

@@ -34,6 +34,8 @@ static void column_dealloc(PyObject* self) {
 
 static int64_t null_count(ColumnObject* self) {
   struct ArrowArray* array = &self->array;
+  const Layout layout = layout_of(self->schema->format).layout;
+  if (layout == kLayoutSparseUnion || layout == kLayoutDenseUnion) return 0; /* it has no bitmap */
   if (array->null_count < 0) {
     int64_t nulls = 0;
     for (int64_t i = 0; i < array->length; i++) nulls += value_is_null(array, i);
@@ -104,6 +106,13 @@ static PyObject* column_name(PyObject* self, void* unused) {
   (void)unused;
   const char* name = column(self)->schema->name;
   return PyUnicode_FromString(name != NULL ? name : "");
+}
+
+static PyObject* column_dictionary(PyObject* object, void* unused) {
+  (void)unused;
+  ColumnObject* self = column(object);
+  if (self->schema->dictionary == NULL) Py_RETURN_NONE;
+  return column_of(self->holder, self->schema->dictionary, self->array.dictionary);
 }
 
 static PyObject* column_format(PyObject* self, void* unused) {
@@ -180,6 +189,8 @@ PyDoc_STRVAR(c_schema_doc, "__arrow_c_schema__()\n--\n\nThe type, for Arrow libr
 PyDoc_STRVAR(c_array_doc,
              "__arrow_c_array__(requested_schema=None)\n--\n\n"
              "The values without a copy, for Arrow libraries.\n");
+PyDoc_STRVAR(dictionary_doc,
+             "The values of a dictionary column, whose format is that of its indices; else None.");
 PyDoc_STRVAR(array_doc,
              "__array__(dtype=None, copy=None)\n--\n\n"
              "For numpy. Nulls in a column of numbers become NaN.\n");
@@ -197,6 +208,7 @@ static PyMethodDef column_methods[] = {
 static PyGetSetDef column_members[] = {
     {"name", column_name, NULL, "The column's name.", NULL},
     {"format", column_format, NULL, "The type as a format string of Arrow's C interface.", NULL},
+    {"dictionary", column_dictionary, NULL, dictionary_doc, NULL},
     {"null_count", column_null_count, NULL, "How many values are null.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -66,7 +66,7 @@ PyObject* decode_arguments(const dcf_bytes* bytes, const struct ArrowSchema* sch
   struct ArrowSchema schema_copy;
   struct ArrowArray array_copy;
   if (copy_schema(schema, &schema_copy) < 0) return NULL;
-  if (concat_arrays(schema, &array, 1, &array_copy) < 0) {
+  if (concat_batches(schema, &array, 1, &array_copy) < 0) {
     release_schema(&schema_copy);
     return NULL;
   }

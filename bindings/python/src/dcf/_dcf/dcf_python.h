@@ -149,9 +149,12 @@ PyObject* stream_capsule(struct ArrowArrayStream* stream); /* moves it */
 int capsule_offer(PyObject* object);
 int capsule_array(PyObject* object, struct ArrowSchema* schema, struct ArrowArray* array);
 int capsule_stream(PyObject* object, struct ArrowArrayStream* out);
-/* Reads a stream to its end and makes one array of it. Consumes the stream. */
+/* Reads a stream of batches to its end and makes one of them. Consumes the stream. */
 int stream_collect(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
                    struct ArrowArray* array);
+/* The same for the chunks of a column. */
+int stream_collect_column(struct ArrowArrayStream* stream, struct ArrowSchema* schema,
+                          struct ArrowArray* array);
 
 /* ---- layout.c: what a format string means ---------------------------------- */
 
@@ -165,8 +168,13 @@ typedef enum {
   kLayoutView,        /* 16-byte views */
   kLayoutList,
   kLayoutLargeList,
-  kLayoutFixedList, /* width children a value */
+  kLayoutFixedList,     /* width children a value */
+  kLayoutListView,      /* int32 offsets and sizes */
+  kLayoutLargeListView, /* int64 offsets and sizes */
   kLayoutStruct,
+  kLayoutSparseUnion, /* type ids */
+  kLayoutDenseUnion,  /* type ids and int32 offsets */
+  kLayoutRunEnd,      /* children: run ends, and values */
 } Layout;
 
 typedef struct {
@@ -183,10 +191,13 @@ bool value_is_null(const struct ArrowArray* array, int64_t i);
 
 /* ---- concat.c ---------------------------------------------------------------- */
 
-/* One array of the values of many of one type, copied, with offset 0. The sources stay the
- * caller's. Views, unions and run-end encodings: -1 with TypeError. */
-int concat_arrays(const struct ArrowSchema* schema, const struct ArrowArray* const* sources,
-                  Py_ssize_t count, struct ArrowArray* out);
+/* One batch of the rows of many of one type, copied. The sources stay the caller's. -1 with an
+ * exception. */
+int concat_batches(const struct ArrowSchema* schema, const struct ArrowArray* const* sources,
+                   Py_ssize_t count, struct ArrowArray* out);
+/* The same for columns of any type. */
+int concat_columns(const struct ArrowSchema* schema, const struct ArrowArray* const* sources,
+                   Py_ssize_t count, struct ArrowArray* out);
 int copy_schema(const struct ArrowSchema* schema, struct ArrowSchema* out);
 
 /* ---- decode.c: Arrow to Python ----------------------------------------------- */

@@ -1,5 +1,7 @@
 /* Arrow values as Python values. Types that Python has no literal for (dates, decimals, ...) go
  * through a hook of the Python half. */
+#include <stdlib.h>
+
 #include "dcf_python.h"
 
 static PyObject* decode(const struct ArrowSchema* schema, const struct ArrowArray* array, int64_t i,
@@ -15,6 +17,20 @@ static int64_t signed_at(const void* values, int64_t width, int64_t i) {
       return ((const int32_t*)values)[i];
     default:
       return ((const int64_t*)values)[i];
+  }
+}
+
+/* Any integer that is no more than an int64: indices, offsets, run ends. */
+static int64_t integer_at(const char* format, const void* values, int64_t i) {
+  switch (format[0]) {
+    case 'C':
+      return ((const uint8_t*)values)[i];
+    case 'S':
+      return ((const uint16_t*)values)[i];
+    case 'I':
+      return ((const uint32_t*)values)[i];
+    default:
+      return signed_at(values, layout_of(format).width, i);
   }
 }
 
@@ -91,6 +107,59 @@ static PyObject* decode_struct(const struct ArrowSchema* schema, const struct Ar
   return dict;
 }
 
+/* A pair of key and value for each entry, as every Arrow library of Python has it: keys may come
+ * twice. */
+static PyObject* decode_map(const struct ArrowSchema* schema, const struct ArrowArray* array,
+                            int64_t at, int depth) {
+  const int32_t* offsets = array->buffers[1];
+  const struct ArrowSchema* pair = schema->children[0];
+  const struct ArrowArray* entries = array->children[0];
+  PyObject* list = PyList_New(offsets[at + 1] - offsets[at]);
+  for (int32_t i = offsets[at]; list != NULL && i < offsets[at + 1]; i++) {
+    const int64_t entry = i + entries->offset;
+    PyObject* key = decode(pair->children[0], entries->children[0], entry, depth + 1);
+    PyObject* value =
+        key != NULL ? decode(pair->children[1], entries->children[1], entry, depth + 1) : NULL;
+    PyObject* both = value != NULL ? PyTuple_Pack(2, key, value) : NULL;
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    if (both == NULL || PyList_SetItem(list, i - offsets[at], both) < 0) Py_CLEAR(list);
+  }
+  return list;
+}
+
+static PyObject* decode_union(const struct ArrowSchema* schema, const struct ArrowArray* array,
+                              int64_t i, bool dense, int depth) {
+  const long id = ((const int8_t*)array->buffers[0])[i];
+  const char* codes = schema->format + 4; /* "+ud:0,1": the id of each child, in order */
+  for (int64_t child = 0; child < schema->n_children && *codes != 0; child++) {
+    char* end;
+    if (strtol(codes, &end, 10) == id) {
+      if (dense) i = ((const int32_t*)array->buffers[1])[i];
+      return decode(schema->children[child], array->children[child], i, depth + 1);
+    }
+    codes = *end == ',' ? end + 1 : end;
+  }
+  return PyErr_Format(PyExc_ValueError, "a union of Arrow type \"%s\" has a value with the id %ld",
+                      schema->format, id);
+}
+
+/* The first run that ends after i, by bisection. */
+static PyObject* decode_run(const struct ArrowSchema* schema, const struct ArrowArray* array,
+                            int64_t i, int depth) {
+  const struct ArrowArray* ends = array->children[0];
+  int64_t low = 0, high = ends->length;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (integer_at(schema->children[0]->format, ends->buffers[1], ends->offset + middle) <= i) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return decode(schema->children[1], array->children[1], low, depth + 1);
+}
+
 /* `i` counts from the array's own offset. */
 static PyObject* decode(const struct ArrowSchema* schema, const struct ArrowArray* array, int64_t i,
                         int depth) {
@@ -99,12 +168,15 @@ static PyObject* decode(const struct ArrowSchema* schema, const struct ArrowArra
     return PyErr_Format(PyExc_ValueError, "an Arrow type may be nested at most %d deep",
                         kMaxNesting);
   }
-  if (value_is_null(array, i)) Py_RETURN_NONE;
   const LayoutInfo info = layout_of(format);
   const int64_t at = i + array->offset;
+  if (info.layout == kLayoutSparseUnion || info.layout == kLayoutDenseUnion) {
+    return decode_union(schema, array, at, info.layout == kLayoutDenseUnion, depth);
+  }
+  if (value_is_null(array, i)) Py_RETURN_NONE;
   if (schema->dictionary != NULL) {
-    return decode(schema->dictionary, array->dictionary,
-                  signed_at(array->buffers[1], info.width, at), depth + 1);
+    return decode(schema->dictionary, array->dictionary, integer_at(format, array->buffers[1], at),
+                  depth + 1);
   }
   switch (info.layout) {
     case kLayoutNull:
@@ -128,7 +200,18 @@ static PyObject* decode(const struct ArrowSchema* schema, const struct ArrowArra
     }
     case kLayoutView:
       return decode_view(format, array, at);
+    case kLayoutRunEnd:
+      return decode_run(schema, array, at, depth);
+    case kLayoutListView: {
+      const int32_t *offsets = array->buffers[1], *sizes = array->buffers[2];
+      return decode_list(schema, array, offsets[at], offsets[at] + sizes[at], depth);
+    }
+    case kLayoutLargeListView: {
+      const int64_t *offsets = array->buffers[1], *sizes = array->buffers[2];
+      return decode_list(schema, array, offsets[at], offsets[at] + sizes[at], depth);
+    }
     case kLayoutList: {
+      if (format[1] == 'm') return decode_map(schema, array, at, depth);
       const int32_t* offsets = array->buffers[1];
       return decode_list(schema, array, offsets[at], offsets[at + 1], depth);
     }

@@ -69,6 +69,12 @@ LayoutInfo layout_of(const char* format) {
           return (LayoutInfo){kLayoutLargeList, 0};
         case 'w':
           return (LayoutInfo){kLayoutFixedList, strtoll(format + 3, NULL, 10)};
+        case 'v':
+          return (LayoutInfo){format[2] == 'L' ? kLayoutLargeListView : kLayoutListView, 0};
+        case 'u':
+          return (LayoutInfo){format[2] == 'd' ? kLayoutDenseUnion : kLayoutSparseUnion, 0};
+        case 'r':
+          return (LayoutInfo){kLayoutRunEnd, 0};
         default:
           break;
       }
