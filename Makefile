@@ -103,6 +103,10 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 build/bin/golangci-lint:
 	GOBIN=$(CURDIR)/build/bin go install $(GOLANGCI)
 
+.PHONY: arrow-page
+arrow-page: $(VENV)/.test ## Write what works with which Arrow library into docs/arrow.md anew
+	$(VENV)/bin/python bindings/python/tests/arrow_page.py
+
 generate: ## Write the generated files anew
 	schemas/generate.sh
 

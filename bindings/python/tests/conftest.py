@@ -41,6 +41,28 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[dcf.Worker, dcf.Wo
         yield one, two
 
 
+@pytest.fixture(scope="session")
+def other() -> Iterator[dcf.Worker]:
+    """A guest of a worker in another process, which is node 1, over TCP."""
+    script = """
+        import sys, dcf
+        with dcf.open(listen="tcp://127.0.0.1:0", node_id=1) as worker:
+            print(worker.addresses[0], flush=True)
+            sys.stdin.read()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        with dcf.open(join=process.stdout.readline().strip(), timeout=60) as guest:
+            yield guest
+        process.communicate("", timeout=60)
+    assert process.returncode == 0
+
+
 @pytest.fixture
 def python() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a script in a Python of its own."""
