@@ -16,6 +16,7 @@ help: ## Show this list
 
 include capi/build.mk
 include bench/bench.mk
+include packaging/packages.mk
 
 build: lib build/bin/dcfnode ## Build libdcf, its header and dcfnode under build/
 
@@ -114,4 +115,4 @@ abi: build ## Compare the header, the library and their users
 	go test -count=1 ./capi/abi
 
 clean: ## Remove what was built
-	rm -rf build
+	rm -rf build dist
