@@ -9,7 +9,6 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import pytest
 from conftest import ROOT, attempt, environment, outside, python_in, run, without_go
 
 SOURCES = ROOT / "bindings" / "python"

@@ -36,8 +36,11 @@ func run() error {
 	if err := worker.Run(calls); err != nil {
 		return err
 	}
+	if calls[0].Err != nil {
+		return calls[0].Err
+	}
 	fmt.Printf("%s rows\n", calls[0].Result.Bytes)
-	return calls[0].Err
+	return nil
 }
 
 func main() {
