@@ -121,6 +121,30 @@ func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C
 	return resumed
 }
 
+// dcf_capi_try is dcf_call_try where C cannot say what is wrong: it runs none.
+//
+//export dcf_capi_try
+func dcf_capi_try(w C.dcf_worker, calls *C.dcf_call, count C.size_t, done *C.size_t,
+	e *C.dcf_error) (s C.dcf_status) {
+	defer guard(e, &s, w.handle)
+	_, err := workerOf(w)
+	if err == nil {
+		err = callable(calls, count)
+	}
+	if err == nil && done == nil {
+		err = null("done_out")
+	}
+	if err == nil {
+		*done = 0
+	}
+	return finish(e, err)
+}
+
+//export dcf_capi_discard
+func dcf_capi_discard(output C.uintptr_t) {
+	discard(*(*unsafe.Pointer)(unsafe.Pointer(&output))) // memory of C
+}
+
 //export dcf_capi_reclaim
 func dcf_capi_reclaim(handle C.uint64_t) {
 	if w := workers.get(uint64(handle)); w != nil {

@@ -14,12 +14,15 @@
 /* Go's half and what package native defines; weak as in plain.c. */
 extern dcf_status dcf_capi_run(dcf_worker worker, dcf_call* calls, size_t count, size_t done,
                                dcf_error* error) __attribute__((weak));
+extern dcf_status dcf_capi_try(dcf_worker worker, dcf_call* calls, size_t count, size_t* done_out,
+                               dcf_error* error) __attribute__((weak));
 extern int32_t dcf_capi_resume(uint64_t worker, dcf_call* call, uint64_t version, uint32_t pin,
                                uintptr_t output) __attribute__((weak));
 extern dcf_status dcf_capi_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error)
     __attribute__((weak));
 extern int32_t dcf_capi_adopt(uint64_t queue, dcf_call* call, uint64_t version, uint32_t pin,
                               uintptr_t output) __attribute__((weak));
+extern void dcf_capi_discard(uintptr_t output) __attribute__((weak));
 extern void dcf_capi_reclaim(uint64_t worker) __attribute__((weak));
 extern void dcf_native_once(const dcf_native_program* program, const dcf_udf_input* input,
                             dcf_native_output* output) __attribute__((weak));
@@ -103,6 +106,7 @@ typedef struct run {
   uint64_t worker;
   uint64_t queue;  /* where the call was submitted; 0: nowhere, and its caller waits for it */
   int32_t goes_on; /* it will be answered there */
+  int32_t tries;   /* nothing may be waited for, and there is no queue */
   uint64_t node;
   dcf_epochs* epochs;
   dcf_pin* pin;
@@ -146,9 +150,9 @@ static inline const dcf_vertex_id* ids_of(const dcf_id_list* list) {
 /* Whether Go is needed to see what a call asks for. */
 static inline int is_plain(const dcf_call* c) {
   const dcf_call_more* more = c->more;
-  if (c->struct_size != sizeof *c || c->flags > DCF_CALL_HERE || c->target_count != 1 ||
-      !c->targets || c->ticket || c->private_data || (c->arguments.size && !c->arguments.data) ||
-      (c->buffer_size && !c->buffer))
+  if (c->struct_size != sizeof *c || (c->flags & ~DCF_CALL_INLINE) > DCF_CALL_HERE ||
+      c->target_count != 1 || !c->targets || c->ticket || c->private_data ||
+      (c->arguments.size && !c->arguments.data) || (c->buffer_size && !c->buffer))
     return 0;
   return !more || (more->struct_size == sizeof *more && !more->reserved &&
                    !more->target_arguments && !more->arguments_schema && !more->arguments_array &&
@@ -172,7 +176,9 @@ static inline int calculate(const run* r, const dcf_call* c, dcf_udf_input* inpu
   const dcf_native_program* program =
       (const dcf_native_program*)object_of(&dcf_capi_udfs, c->udf.handle, &owner);
   if (!program || owner != r->worker) return 0;
-  if (r->queue && !(program->flags & DCF_UDF_SHORT)) return 0;
+  if ((r->queue || (r->tries && !(c->flags & DCF_CALL_INLINE))) &&
+      !(program->flags & DCF_UDF_SHORT))
+    return 0;
   dcf_record* record = (dcf_record*)object_of(&dcf_capi_vertices, c->targets->handle, &owner);
   if (!record || owner != r->worker) return 0;
   dcf_vertex_version* version = atomic_load(&record->current);
@@ -253,6 +259,11 @@ static size_t run_first(run* r, dcf_call* calls, size_t count) {
       end(r);
       break;
     }
+    if (r->tries && output.rare && output.rare->spawn_count) {
+      dcf_capi_discard((uintptr_t)&output);
+      end(r);
+      break;
+    }
     go_on(r, &calls[done++], input.version, &output);
   }
   return done;
@@ -267,6 +278,17 @@ dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_er
     if (done == count) return DCF_OK;
   }
   return dcf_capi_run(worker, calls, count, done, error);
+}
+
+dcf_status dcf_call_try(dcf_worker worker, dcf_call* calls, size_t count, size_t* done_out,
+                        dcf_error* error) {
+  run r = {.worker = worker.handle, .tries = 1};
+  if (done_out && calls && count && count <= DCF_CAPI_MAX_CALLS &&
+      calls->struct_size == sizeof *calls && object_of(&dcf_capi_workers, r.worker, &r.node)) {
+    *done_out = dcf_native_in_update() ? 0 : run_first(&r, calls, count);
+    return DCF_OK;
+  }
+  return dcf_capi_try(worker, calls, count, done_out, error);
 }
 
 dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, size_t* answered_out,

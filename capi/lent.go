@@ -34,7 +34,7 @@ func (l *lent) close() {
 	l.arguments, l.batches = l.arguments[:0], l.batches[:0]
 }
 
-const callFlags = C.DCF_CALL_AT_OWNER | C.DCF_CALL_HERE | C.DCF_CALL_TIMED
+const callFlags = C.DCF_CALL_AT_OWNER | C.DCF_CALL_HERE | C.DCF_CALL_TIMED | C.DCF_CALL_INLINE
 
 // load unpacks the caller's call into core's.
 func (l *lent) load(w *worker, from *C.dcf_call, to *core.Call) error {
@@ -55,7 +55,7 @@ func (l *lent) load(w *worker, from *C.dcf_call, to *core.Call) error {
 	if u == nil || u.worker != w {
 		return strayUDF(u, from.udf)
 	}
-	to.UDF, to.Flags = u.core, core.CallFlags(from.flags)
+	to.UDF, to.Flags = u.core, core.CallFlags(from.flags&^C.DCF_CALL_INLINE)
 	to.Timeout, to.Ticket = time.Duration(from.timeout_ns), uint64(from.ticket)
 	if err := l.loadTargets(w, from, to); err != nil {
 		return err

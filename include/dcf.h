@@ -427,6 +427,7 @@ dcf_status dcf_udf_drop(dcf_udf udf, int64_t timeout_ns, dcf_error* error);
 #define DCF_CALL_AT_OWNER 1u /* never move the data */
 #define DCF_CALL_HERE 2u     /* bring the data to this worker */
 #define DCF_CALL_TIMED 4u    /* read the clock for this call; untimed calls read none */
+#define DCF_CALL_INLINE 8u   /* dcf_call_try may run a function that is not short, too */
 /* Neither AT_OWNER nor HERE: at the owner where it has the UDF, else the data is brought here. */
 
 #define DCF_RESULT_NONE 0u
@@ -502,6 +503,14 @@ typedef struct dcf_call_more {
  * DCF_OK means that each was run; each call's own status says how it went. Any other status says
  * why the worker runs none; where it was closed meanwhile, calls that did not run have it too. */
 dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_error* error);
+
+/* Runs from the first on those calls that this thread can answer without waiting, and writes how
+ * many they are: each of a DCF_UDF_NATIVE function that does not update, and is DCF_UDF_SHORT or
+ * was asked for by DCF_CALL_INLINE, on one vertex that is here. The rest is as it was: to be run or
+ * submitted. For callers that must not wait: event loops, holders of a lock that functions take. A
+ * function that spawns ran in vain: what it spawned might have to be waited for. */
+dcf_status dcf_call_try(dcf_worker worker, dcf_call* calls, size_t count, size_t* done_out,
+                        dcf_error* error);
 
 /* Frees what a finished call holds: result_bytes, error_detail, and what was not moved out of
  * result_schema, result_array and result_parts; gives its ticket up. The struct can then be used

@@ -189,6 +189,53 @@ static void spawned(dcf_udf shorts, dcf_vertex vertex, _Atomic int* runs) {
   OK(dcf_udf_drop(heeding, 0, &error));
 }
 
+/* Tries two equal calls; how many were answered. */
+static size_t tries(answer* a, dcf_udf udf, const dcf_vertex* target, uint32_t flags,
+                    dcf_bytes arguments) {
+  dcf_error error;
+  size_t done = 77;
+  a->call = (dcf_call)DCF_CALL_INIT;
+  a->got = -1;
+  a->call.udf = udf;
+  a->call.flags = flags;
+  a->call.targets = target;
+  a->call.target_count = 1;
+  a->call.arguments = arguments;
+  a->call.buffer = &a->got;
+  a->call.buffer_size = sizeof a->got;
+  dcf_call calls[2] = {a->call, a->call};
+  OK(dcf_call_try(worker, calls, 2, &done, &error));
+  return done;
+}
+
+/* dcf_call_try answers what need not wait, and leaves the rest as it was. */
+static void tried(dcf_udf shorts, dcf_udf longs, dcf_udf updates, dcf_vertex vertex,
+                  _Atomic int* runs) {
+  dcf_error error;
+  answer a;
+  char room[100];
+  size_t done = 77;
+  SAME(tries(&a, shorts, &vertex, 0, none), 2);
+  SAME(a.got, 6);
+  SAME(tries(&a, longs, &vertex, 0, none), 0);
+  SAME(a.got, -1);
+  SAME(tries(&a, longs, &vertex, DCF_CALL_INLINE, none), 2);
+  SAME(a.got, 6);
+  SAME(tries(&a, updates, &vertex, DCF_CALL_INLINE, none), 0);
+  atomic_store(runs, 0);
+  SAME(tries(&a, shorts, &vertex, 0, spawning(room, vertex, "longs")), 0);
+  SAME(atomic_load(runs), 1);
+  OK(dcf_call_run(worker, &a.call, 1, &error)); /* it is whole, and can be run */
+  SAME(a.call.status, DCF_OK);
+  SAME(a.got, 6);
+  a.call.udf.handle = 0;
+  OK(dcf_call_try(worker, &a.call, 1, &done, &error)); /* what is wrong is for run to say */
+  SAME(done, 0);
+  FAILS(dcf_call_try(worker, NULL, 1, &done, &error), DCF_INVALID_ARGUMENT, "calls");
+  FAILS(dcf_call_try(worker, &a.call, 1, NULL, &error), DCF_INVALID_ARGUMENT, "done_out");
+  FAILS(dcf_call_try((dcf_worker){0}, &a.call, 1, &done, &error), DCF_BAD_HANDLE, "worker");
+}
+
 /* What submit refuses, it refuses also where it could answer. */
 static void refused(dcf_udf shorts, dcf_vertex vertex) {
   dcf_error error;
@@ -199,8 +246,8 @@ static void refused(dcf_udf shorts, dcf_vertex vertex) {
   a.call.udf.handle = 0;
   FAILS(dcf_queue_submit(queue, &a.call, 1, &answered, &error), DCF_BAD_HANDLE, "calls[0]");
   a.call.udf = shorts;
-  a.call.flags = 8;
-  FAILS(dcf_queue_submit(queue, &a.call, 1, &answered, &error), DCF_INVALID_ARGUMENT, "bits 0x8");
+  a.call.flags = 16;
+  FAILS(dcf_queue_submit(queue, &a.call, 1, &answered, &error), DCF_INVALID_ARGUMENT, "bits 0x10");
   a.call.flags = 0;
   OK(dcf_queue_close(queue, &error));
   a.got = -1;
@@ -222,6 +269,7 @@ int main(void) {
   at_once(shorts, vertex, &runs);
   not_at_once(shorts, longs, updates, vertex);
   spawned(shorts, vertex, &runs);
+  tried(shorts, longs, updates, vertex, &runs);
   refused(shorts, vertex);
   OK(dcf_vertex_drop(vertex, &error));
   OK(dcf_vertex_release(vertex, &error));
