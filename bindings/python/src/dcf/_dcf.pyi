@@ -1,6 +1,6 @@
 """The C half of dcf. Private: the package `dcf` is the interface."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import numpy
@@ -155,7 +155,24 @@ class Vertex:
 @final
 class Pending:
     def cancel(self) -> None: ...
-    def abandon(self) -> None: ...
+
+# future, result, exception, facts
+Outcome = tuple[Any, Any, BaseException | None, _Facts]
+
+@final
+class Queue:
+    def poll(self, timeout: _Seconds = ..., /) -> list[Outcome] | None: ...
+    def close(self) -> list[Any]: ...
+    def waiting(self) -> list[Any]: ...
+    def fd(self) -> int: ...
+    def __len__(self) -> int: ...
+
+@final
+class AsyncCall(Coroutine[Any, Any, Any]):
+    def __await__(self) -> Generator[Any, Any, Any]: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(self, *args: Any) -> Any: ...
+    def close(self) -> None: ...
 
 class Worker:
     @property
@@ -173,6 +190,17 @@ class Worker:
         at_owner: bool = False,
         here: bool = False,
     ) -> Any: ...
+    def call_async(
+        self,
+        udf: Function | str,
+        target: Any,
+        /,
+        *,
+        arguments: Any = None,
+        timeout: _Seconds = None,
+        at_owner: bool = False,
+        here: bool = False,
+    ) -> Coroutine[Any, Any, Any]: ...
     def _measure(
         self,
         udf: Function | str,
@@ -186,6 +214,7 @@ class Worker:
     ) -> tuple[Any, _Facts]: ...
     def _start(
         self,
+        queue: Queue,
         future: object,
         udf: Function | str,
         target: Any,
@@ -195,10 +224,8 @@ class Worker:
         timeout: _Seconds = None,
         at_owner: bool = False,
         here: bool = False,
-    ) -> Pending: ...
-    def _poll(
-        self, timeout: _Seconds, /
-    ) -> list[tuple[Any, Any, BaseException | None, _Facts]] | None: ...
+    ) -> None: ...
+    def _open_queue(self) -> Queue: ...
     def _open(
         self,
         listen: str,
@@ -211,7 +238,6 @@ class Worker:
         /,
     ) -> None: ...
     def _close(self, timeout: _Seconds, /) -> None: ...
-    def _close_queue(self) -> bool: ...
     def _nodes(self) -> Batch: ...
     def _stats(self) -> Batch: ...
     def _vertices(self, prefix: str, /) -> Batch: ...

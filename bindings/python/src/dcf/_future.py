@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import CancelledError
 
 if TYPE_CHECKING:
     from . import _dcf
     from ._worker import Worker
-
-# How long the completion thread sleeps before it looks whether its worker is still wanted.
-_POLL_SECONDS = 0.25
 
 _HOW = ("in process", "shared memory", "network")
 _EFFECTS = ("none", "complete", "unknown")
@@ -93,70 +91,50 @@ class Future(concurrent.futures.Future[Any]):
 
 
 class Completions:
-    """The futures of one worker that are not done, and the thread that completes them."""
+    """The calls of one worker that have futures, and the thread that completes them."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._futures: set[Future] = set()
+        self._queue: _dcf.Queue | None = None
         self._thread: threading.Thread | None = None
-        self._worker = weakref.ref(worker)
 
-    def add(self, future: Future) -> None:
-        """Counts a future as under way."""
+    def queue(self, worker: Worker) -> _dcf.Queue:
+        """Gives the queue; the first call of it starts the thread that reads it."""
         with self._lock:
-            self._futures.add(future)
-
-    def attach(self, future: Future, pending: _dcf.Pending) -> None:
-        """Ties a future to its call, unless that is done already.
-
-        The first one brings the queue into being, and so starts the thread that reads it.
-        """
-        with self._lock:
-            if future in self._futures:
-                future._pending = pending
-            if self._thread is None:
+            if self._queue is None:
+                self._queue = worker._open_queue()
                 self._thread = threading.Thread(
-                    target=_complete_all, args=(self,), name="dcf-completions", daemon=True
+                    target=_complete_all, args=(self._queue,), name="dcf-completions", daemon=True
                 )
                 self._thread.start()
-
-    def done(self, future: Future) -> None:
-        """Forgets a future."""
-        with self._lock:
-            self._futures.discard(future)
+            return self._queue
 
     def waiting(self) -> list[Future]:
-        """Gives those that are under way."""
-        with self._lock:
-            return list(self._futures)
+        """Gives the futures that are under way."""
+        return self._queue.waiting() if self._queue is not None else []
 
-    def poll(self) -> list[tuple[Future, Any, BaseException | None, Any]] | None:
-        """Waits a little for finished calls; None where there will be no more."""
-        worker = self._worker()
-        return None if worker is None else worker._poll(_POLL_SECONDS)
-
-    def join(self, free: bool) -> None:
-        """Waits for the thread, after the queue was closed, and gives up what is left.
-
-        Unless the library is `free` of these calls, they stay in memory.
-        """
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+    def close(self, timeout: float | None) -> None:
+        """Waits for what is under way, gives up the rest, and ends the thread."""
+        queue, thread = self._queue, self._thread
+        if queue is None or thread is None:
+            return
+        concurrent.futures.wait(queue.waiting(), timeout)
+        for future in queue.waiting():
+            future.cancel()
+        lost = queue.close()
+        if thread is not threading.current_thread():
             thread.join()
-        from .errors import CancelledError
-
-        for future in self.waiting():
-            pending = future._pending
-            if pending is not None and free:
-                pending.abandon()
+        for future in lost:
             future._complete(None, CancelledError("the worker was closed during the call"), None)
-            self.done(future)
 
 
-def _complete_all(completions: Completions) -> None:
-    while (finished := completions.poll()) is not None:
-        for future, value, error, facts in finished:
-            completions.done(future)
-            future._complete(value, error, facts)
-        # A worker that nobody holds must not live on in this thread's last list.
-        del finished
+def _complete_all(queue: _dcf.Queue) -> None:
+    # A worker that nobody holds must not live on in a variable of this thread, so there is none.
+    while _complete_some(queue.poll(None)):
+        pass
+
+
+def _complete_some(finished: list[_dcf.Outcome] | None) -> bool:
+    for future, value, error, facts in finished or ():
+        future._complete(value, error, facts)
+    return finished is not None

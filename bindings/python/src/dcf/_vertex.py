@@ -83,6 +83,24 @@ class Vertex(_dcf.Vertex):
 
         return pyarrow.table(self.stream())
 
+    async def batch_async(self, timeout: float | None = None) -> _dcf.Batch | None:
+        """Gives the value like ``batch``, in a thread, while the event loop goes on."""
+        from ._asyncio import in_thread
+
+        return await in_thread(self.batch, timeout)
+
+    async def to_arrow_async(self) -> pyarrow.Table:
+        """Gives the value like ``to_arrow``, in a thread, while the event loop goes on."""
+        from ._asyncio import in_thread
+
+        return await in_thread(self.to_arrow)
+
+    async def set_async(self, value: Any, *, expected_version: int = 0) -> int:
+        """Replaces the value like ``set``, in a thread, while the event loop goes on."""
+        from ._asyncio import in_thread
+
+        return await in_thread(self.set, value, expected_version=expected_version)
+
     def set(self, value: Any, *, expected_version: int = 0) -> int:
         """Replaces the value and gives the new version; None leaves the vertex without a value.
 

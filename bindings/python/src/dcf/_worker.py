@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import concurrent.futures
 import os
+import threading
+import time
 import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ from ._future import Answer, Completions, Future, make_answer
 from ._udf import NamedUDF
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from ._asyncio import LoopFuture, Loops
     from ._udf import Function
     from ._vertex import Vertex
 
@@ -51,7 +53,9 @@ class Worker(_dcf.Worker):
         log: str | None = None,
     ) -> None:
         self._pid = os.getpid()
-        self._completions = Completions(self)
+        self._completions = Completions()
+        self._lock = threading.Lock()
+        self._loops: Loops | None = None
         self._names: dict[str, NamedUDF] = {}
         spin_ns = _ADAPTIVE_SPIN if spin is None else int(spin * 1e9)
         config = "insecure = true\n" if insecure else ""
@@ -72,14 +76,17 @@ class Worker(_dcf.Worker):
         if self.closed:
             return
         _open_workers.discard(self)
-        waiting = self._completions.waiting()
-        if waiting:
-            concurrent.futures.wait(waiting, timeout)
-        for future in self._completions.waiting():
-            future.cancel()
-        free = self._close_queue()
-        self._completions.join(free)
-        self._close(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        self._completions.close(timeout)
+        if self._loops is not None:
+            self._loops.close(_until(end))
+        self._close(_until(end))
+
+    async def close_async(self, timeout: float | None = _CLOSE_SECONDS) -> None:
+        """Closes the worker like ``close``, while the event loop goes on."""
+        from ._asyncio import in_thread
+
+        await in_thread(self.close, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +98,17 @@ class Worker(_dcf.Worker):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close_async()
 
     def __del__(self) -> None:
         # A forked child has a copy of the object, but not of the worker behind it.
@@ -167,10 +185,41 @@ class Worker(_dcf.Worker):
         vertex: Vertex = self._put(name, value, shard_by, shards, node, replace, timeout)
         return vertex
 
+    async def put_async(
+        self,
+        name: str | None,
+        value: Any = None,
+        *,
+        shard_by: str | None = None,
+        shards: int = 0,
+        node: int = 0,
+        replace: bool = False,
+        timeout: float | None = None,
+    ) -> Vertex:
+        """Makes a vertex like ``put``, in a thread, while the event loop goes on."""
+        from ._asyncio import in_thread
+
+        return await in_thread(
+            self.put,
+            name,
+            value,
+            shard_by=shard_by,
+            shards=shards,
+            node=node,
+            replace=replace,
+            timeout=timeout,
+        )
+
     def vertex(self, key: str | _dcf.VertexID) -> Vertex:
         """Finds a vertex of the cluster by its name or id. No data travels."""
         vertex: Vertex = self._vertex(key)
         return vertex
+
+    async def vertex_async(self, key: str | _dcf.VertexID) -> Vertex:
+        """Finds a vertex like ``vertex``, in a thread, while the event loop goes on."""
+        from ._asyncio import in_thread
+
+        return await in_thread(self.vertex, key)
 
     # ---- Functions and calls
 
@@ -199,21 +248,16 @@ class Worker(_dcf.Worker):
         9
         """
         future = Future()
-        self._completions.add(future)
-        try:
-            pending = self._start(
-                future,
-                udf,
-                target,
-                arguments=arguments,
-                timeout=timeout,
-                at_owner=at_owner,
-                here=here,
-            )
-        except BaseException:
-            self._completions.done(future)
-            raise
-        self._completions.attach(future, pending)
+        self._start(
+            self._completions.queue(self),
+            future,
+            udf,
+            target,
+            arguments=arguments,
+            timeout=timeout,
+            at_owner=at_owner,
+            here=here,
+        )
         return future
 
     def measure(
@@ -238,8 +282,23 @@ class Worker(_dcf.Worker):
         )
         return make_answer(value, facts)
 
+    # ---- What the C half asks for
+
+    def _place(self) -> tuple[_dcf.Queue, LoopFuture]:
+        """Gives the queue of the running event loop, and a future of a call there."""
+        if self._loops is None:
+            from ._asyncio import Loops
+
+            with self._lock:
+                self._loops = self._loops or Loops()
+        return self._loops.place(self)
+
+    async def _call_named(self, udf: Function | str, name: str, keywords: Mapping[str, Any]) -> Any:
+        """Makes the call of ``call_async`` on a vertex that has to be found first."""
+        return await self.call_async(udf, await self.vertex_async(name), **keywords)
+
     def _named(self, name: str) -> NamedUDF:
-        """Gives the function of a name; the C half calls it."""
+        """Gives the function of a name."""
         return self._names.setdefault(name, NamedUDF(name))
 
     def __repr__(self) -> str:
@@ -250,6 +309,11 @@ class Worker(_dcf.Worker):
         raise TypeError(
             "a worker belongs to its process: open one in the other and join this one's address"
         )
+
+
+def _until(end: float | None) -> float | None:
+    """Gives the time left until `end` on the monotonic clock; None: there is no end."""
+    return None if end is None else max(end - time.monotonic(), 0)
 
 
 def _addresses(addresses: str | Sequence[str] | None) -> str:

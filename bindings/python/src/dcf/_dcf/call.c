@@ -211,6 +211,16 @@ int call_prepare(CallFrame* frame, WorkerObject* worker, PyObject* const* args, 
   return resolve_arguments(frame, arguments);
 }
 
+void call_move(CallFrame* from, CallFrame* to) {
+  memcpy(to, from, offsetof(CallFrame, buffer));
+  to->call.buffer = to->buffer;
+  to->call.more = &to->more;
+  to->call.error = &to->error;
+  if (from->call.targets == &from->one_target) to->call.targets = &to->one_target;
+  if (from->more.target_ids == &from->one_id) to->more.target_ids = &to->one_id;
+  call_init(from);
+}
+
 void call_release(CallFrame* frame) {
   /* A call that holds nothing of libdcf's saves the crossing. */
   if (frame->call.private_data != 0 || frame->more.private_data[0] != 0 ||
@@ -336,26 +346,45 @@ static PyObject* with_cause(PyObject* raised) {
   return NULL;
 }
 
-static PyObject* run(CallFrame* frame, WorkerObject* worker) {
-  dcf_error error;
-  give_interpreter();
-  dcf_status status = dcf_call_run(worker->handle, &frame->call, 1, &error);
-  if (!take_interpreter()) {
-    Py_XDECREF(take_raised());
-    return NULL;
-  }
+/* What a run of the call gave. */
+static PyObject* finish(CallFrame* frame, dcf_status status, const dcf_error* error) {
   PyObject* raised = take_raised();
   PyObject* result = NULL;
   if (status == DCF_OK) {
     result = call_result(frame);
   } else {
-    raise_status(status, &error, NULL);
+    raise_status(status, error, NULL);
   }
   if (raised != NULL) {
     if (result == NULL) return with_cause(raised);
     Py_DECREF(raised);
   }
   return result;
+}
+
+bool call_try(CallFrame* frame, WorkerObject* worker, PyObject** result) {
+  const uint32_t flags = frame->call.flags;
+  size_t done = 0;
+  dcf_error error;
+  frame->call.flags = flags | DCF_CALL_INLINE;
+  hold_interpreter();
+  dcf_status status = dcf_call_try(worker->handle, &frame->call, 1, &done, &error);
+  let_interpreter();
+  frame->call.flags = flags;
+  if (status == DCF_OK && done == 0) return false;
+  *result = finish(frame, status, &error);
+  return true;
+}
+
+static PyObject* run(CallFrame* frame, WorkerObject* worker) {
+  PyObject* result;
+  dcf_error error;
+  if (((FunctionObject*)frame->function)->holds && call_try(frame, worker, &result)) return result;
+  give_interpreter();
+  dcf_status status = dcf_call_run(worker->handle, &frame->call, 1, &error);
+  if (take_interpreter()) return finish(frame, status, &error);
+  Py_XDECREF(take_raised());
+  return NULL;
 }
 
 PyObject* worker_call(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {

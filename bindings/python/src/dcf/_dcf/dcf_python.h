@@ -27,12 +27,14 @@ enum {
 /* There is one interpreter, so what is looked up once lives here. Everything is written while the
  * module is imported and only read later. */
 typedef struct {
+  PyTypeObject* async_call_type;
   PyTypeObject* batch_type;
   PyTypeObject* column_type;
   PyTypeObject* context_type;
   PyTypeObject* function_type;
   PyTypeObject* merge_context_type;
   PyTypeObject* pending_type;
+  PyTypeObject* queue_type;
   PyTypeObject* stream_type;
   PyTypeObject* vertex_id_type;
   PyTypeObject* vertex_type;
@@ -72,6 +74,11 @@ bool refuse_forked(void);
  * false where a signal handler raised meanwhile: then that exception is set. */
 void give_interpreter(void);
 bool take_interpreter(void);
+
+/* Mark a call into libdcf during which this thread keeps the interpreter: callbacks on it find it
+ * there. Such a call never waits. */
+void hold_interpreter(void);
+void let_interpreter(void);
 
 /* Enter the interpreter from a callback; false where it has ended. */
 bool enter_interpreter(Entry* entry);
@@ -249,7 +256,7 @@ int add_batch_type(PyObject* module);
 int add_column_type(PyObject* module);
 int add_stream_type(PyObject* module);
 
-/* ---- vertex_id.c, vertex.c, worker.c, call.c, pending.c ------------------------- */
+/* ---- vertex_id.c, vertex.c, worker.c, call.c, queue.c, async.c --------------------- */
 
 PyObject* vertex_id_of(const dcf_vertex_id* id);
 /* From a VertexID or a Vertex; -1 with TypeError. */
@@ -261,7 +268,6 @@ typedef struct {
   PyObject_HEAD dcf_worker handle; /* 0: closed */
   uint64_t node_id;
   PyObject* functions; /* a list of those registered with this worker */
-  dcf_queue queue;     /* 0: not opened */
 } WorkerObject;
 
 typedef struct {
@@ -280,10 +286,13 @@ bool worker_refuses(WorkerObject* worker);
 PyObject* worker_call(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names);
 PyObject* worker_measure(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names);
 PyObject* worker_start(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names);
-PyObject* worker_poll(PyObject* self, PyObject* timeout);
-int add_pending_type(PyObject* module);
+PyObject* worker_call_async(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                            PyObject* names);
+PyObject* worker_open_queue(PyObject* self, PyObject* unused);
+int add_queue_types(PyObject* module);
+int add_async_call_type(PyObject* module);
 
-/* ---- call.c: one call, as worker_call and pending.c make it ---------------------- */
+/* ---- call.c: one call, as worker_call, queue.c and async.c make it ---------------- */
 
 typedef struct {
   dcf_call call;
@@ -303,11 +312,19 @@ typedef struct {
 
 int call_prepare(CallFrame* frame, WorkerObject* worker, PyObject* const* args, Py_ssize_t count,
                  PyObject* names);
+/* Moves a call that was prepared and did not begin; `from` is then to be released, and is empty. */
+void call_move(CallFrame* from, CallFrame* to);
+/* Runs a call that this thread can answer at once without waiting, with the interpreter held; false
+ * where it cannot. `result` is what the call gave, or NULL with its exception. */
+bool call_try(CallFrame* frame, WorkerObject* worker, PyObject** result);
 /* What the call gave, or NULL with its exception. */
 PyObject* call_result(CallFrame* frame);
 /* A tuple of what is known about a call that ended, beside its result. */
 PyObject* call_facts(const CallFrame* frame);
 void call_release(CallFrame* frame);
+/* Starts a prepared call, of which `future` is to hear by its attribute _pending and from
+ * Queue.poll; the frame is empty afterwards. */
+int queue_submit(PyObject* queue, CallFrame* frame, PyObject* future);
 
 /* ---- function.c, callback.c, context.c --------------------------------------------- */
 
@@ -342,6 +359,8 @@ typedef struct FunctionObject {
   PyObject* arguments; /* a Batch that every call carries (builtins), or NULL */
   bool defined;
   bool scalar;
+  bool holds;    /* its calls are tried with the interpreter held */
+  bool is_short; /* and may be so on the thread of an event loop */
   FunctionEntry* entries;
   Py_ssize_t entry_count;
 } FunctionObject;

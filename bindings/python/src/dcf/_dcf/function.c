@@ -9,6 +9,16 @@ static FunctionObject* function(PyObject* self) { return (FunctionObject*)self; 
 
 /* ---- The definition ------------------------------------------------------------------------ */
 
+static long number(PyObject* dict, const char* key) {
+  PyObject* value = PyDict_GetItemString(dict, key);
+  return value != NULL && PyLong_Check(value) ? PyLong_AsLong(value) : 0;
+}
+
+static void* address(PyObject* dict, const char* key) {
+  PyObject* value = PyDict_GetItemString(dict, key);
+  return value != NULL && PyLong_Check(value) ? PyLong_AsVoidPtr(value) : NULL;
+}
+
 /* A function is defined when it is first used, because merge and finish come after calculate and
  * annotations may name what is defined below. _define() gives a dict. */
 static int define(FunctionObject* self) {
@@ -35,6 +45,11 @@ static int define(FunctionObject* self) {
     Py_INCREF(arguments);
     self->arguments = arguments;
   }
+  /* One that spawns might have to wait for others, and an update for its turn. */
+  const long flags = number(dict, "flags");
+  const bool alone = !self->calculate.wants_context && !(flags & DCF_UDF_UPDATES);
+  self->is_short = alone && (flags & DCF_UDF_SHORT) && number(dict, "kind") != kNamed;
+  self->holds = self->is_short || (alone && self->calculate.callable != NULL);
   PyObject* scalar = PyDict_GetItemString(dict, "scalar");
   self->scalar = scalar != NULL && PyObject_IsTrue(scalar) > 0;
   PyObject* name = PyDict_GetItemString(dict, "name");
@@ -43,16 +58,6 @@ static int define(FunctionObject* self) {
   self->dictionary = dict;
   self->defined = true;
   return 0;
-}
-
-static long number(PyObject* dict, const char* key) {
-  PyObject* value = PyDict_GetItemString(dict, key);
-  return value != NULL && PyLong_Check(value) ? PyLong_AsLong(value) : 0;
-}
-
-static void* address(PyObject* dict, const char* key) {
-  PyObject* value = PyDict_GetItemString(dict, key);
-  return value != NULL && PyLong_Check(value) ? PyLong_AsVoidPtr(value) : NULL;
 }
 
 static int fill_definition(FunctionObject* self, dcf_udf_definition* definition) {

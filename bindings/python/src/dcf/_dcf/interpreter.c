@@ -15,9 +15,10 @@ typedef struct {
   PyThreadState* kept; /* a library thread's own state, between callbacks */
   PyObject* raised;    /* by a callback on this thread, for its caller */
   bool interrupted;    /* a signal handler raised while this thread waited */
+  bool holds;          /* it is in libdcf, and has not given the interpreter up */
 } Thread;
 
-enum { kOnCaller = 1, kKept = 2, kForeign = 3 };
+enum { kOnCaller = 1, kKept = 2, kForeign = 3, kHeld = 4 };
 
 static __thread Thread thread __attribute__((tls_model("initial-exec")));
 static pthread_key_t kept_key;
@@ -87,6 +88,13 @@ bool take_interpreter(void) {
   return !PyErr_Occurred();
 }
 
+void hold_interpreter(void) { thread.holds = true; }
+
+void let_interpreter(void) {
+  thread.holds = false;
+  drain_if_any();
+}
+
 /* Runs about every 50 ms on a thread that waits inside libdcf. Only the main thread runs signal
  * handlers, so the others need not take the lock. */
 static int32_t check_signals(void* unused) {
@@ -111,7 +119,10 @@ static void forget_kept(void* state) {
 
 bool enter_interpreter(Entry* entry) {
   if (atomic_load_explicit(&closed, memory_order_relaxed)) return false;
-  if (thread.left != NULL) {
+  if (thread.holds) {
+    thread.holds = false; /* what Python does meanwhile may give the interpreter up */
+    entry->how = kHeld;
+  } else if (thread.left != NULL) {
     PyThreadState* state = thread.left;
     thread.left = NULL;
     entry->how = kOnCaller;
@@ -132,6 +143,9 @@ bool enter_interpreter(Entry* entry) {
 
 void leave_interpreter(const Entry* entry) {
   switch (entry->how) {
+    case kHeld:
+      thread.holds = true;
+      break;
     case kOnCaller:
       thread.left = PyEval_SaveThread();
       break;
@@ -146,7 +160,7 @@ void leave_interpreter(const Entry* entry) {
   }
 }
 
-bool entry_is_callers(const Entry* entry) { return entry->how == kOnCaller; }
+bool entry_is_callers(const Entry* entry) { return entry->how == kOnCaller || entry->how == kHeld; }
 
 void keep_raised(PyObject* exception) {
   PyObject* before = thread.raised;

@@ -66,22 +66,7 @@ static void forget_functions(WorkerObject* self, uint64_t handle) {
   Py_DECREF(functions);
 }
 
-/* Gives whether libdcf refers to no call of the queue any more: a function that never returns keeps
- * what it was given. */
-static PyObject* worker_close_queue(PyObject* object, PyObject* unused) {
-  (void)unused;
-  WorkerObject* self = worker(object);
-  const dcf_queue queue = self->queue;
-  if (refuse_forked()) return NULL;
-  self->queue.handle = 0;
-  if (queue.handle == 0) Py_RETURN_TRUE;
-  give_interpreter();
-  dcf_status status = dcf_queue_close(queue, NULL);
-  if (!take_interpreter()) return NULL;
-  return PyBool_FromLong(status == DCF_OK);
-}
-
-/* The Python half closes the queue first. */
+/* The Python half closes the queues first. */
 static PyObject* worker_close(PyObject* object, PyObject* timeout) {
   WorkerObject* self = worker(object);
   int64_t timeout_value;
@@ -93,6 +78,8 @@ static PyObject* worker_close(PyObject* object, PyObject* timeout) {
   give_interpreter();
   dcf_status status = dcf_worker_close(handle, timeout_value, &error);
   const bool signalled = !take_interpreter();
+  /* A function that did not return is not to lose its code. */
+  if (status != DCF_OK) Py_XINCREF(self->functions);
   forget_functions(self, handle.handle);
   if (signalled) return NULL;
   if (status == DCF_OK) Py_RETURN_NONE;
@@ -310,18 +297,40 @@ PyDoc_STRVAR(call_doc,
              "...     prices = worker.put('prices', {'price': [2.0, 3.5]})\n"
              "...     worker.call(dcf.sum('price'), prices)\n"
              "5.5\n");
+PyDoc_STRVAR(
+    call_async_doc,
+    "call_async(udf, target, *, arguments=None, timeout=None, at_owner=False, here=False)\n"
+    "--\n\n"
+    "Starts a call, as `call` makes it, and gives an awaitable of what it answers.\n"
+    "\n"
+    "For asyncio: ``await`` it, or give it to ``asyncio.gather``, ``create_task``,\n"
+    "``wait_for`` or a ``TaskGroup``, which take it for a coroutine. The call is under way\n"
+    "when this returns, and any number may be. A function with ``short`` on a vertex that\n"
+    "is here has run by then, on this thread; any other runs elsewhere, and the event loop\n"
+    "goes on. Where the awaiting task is cancelled, the call is asked to end early, and\n"
+    "its effects stay. One that the worker gave up raises dcf.CancelledError, one that\n"
+    "took too long dcf.TimeoutError.\n"
+    "\n"
+    ">>> import asyncio\n"
+    ">>> async def main():\n"
+    "...     async with dcf.open() as worker:\n"
+    "...         prices = await worker.put_async('prices', {'price': [2.0, 3.5]})\n"
+    "...         calls = [worker.call_async(f('price'), prices) for f in (dcf.min, dcf.max)]\n"
+    "...         return await asyncio.gather(*calls)\n"
+    ">>> asyncio.run(main())\n"
+    "[2.0, 3.5]\n");
 PyDoc_STRVAR(node_id_doc, "The number of this worker in its cluster.");
 
 #define FAST(function) ((PyCFunction)(void (*)(void))(function))
 
 static PyMethodDef worker_methods[] = {
     {"call", FAST(worker_call), METH_FASTCALL | METH_KEYWORDS, call_doc},
+    {"call_async", FAST(worker_call_async), METH_FASTCALL | METH_KEYWORDS, call_async_doc},
     {"_measure", FAST(worker_measure), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_start", FAST(worker_start), METH_FASTCALL | METH_KEYWORDS, NULL},
-    {"_poll", worker_poll, METH_O, NULL},
+    {"_open_queue", worker_open_queue, METH_NOARGS, NULL},
     {"_open", worker_open, METH_VARARGS, NULL},
     {"_close", worker_close, METH_O, NULL},
-    {"_close_queue", worker_close_queue, METH_NOARGS, NULL},
     {"_nodes", worker_nodes, METH_NOARGS, NULL},
     {"_stats", worker_stats, METH_NOARGS, NULL},
     {"_vertices", worker_vertices, METH_O, NULL},
