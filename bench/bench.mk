@@ -24,7 +24,8 @@ bench: bench-build build/bin/dcfnode ## Measure dcf beside its floors: BENCH=reg
 bench-quick: bench-build build/bin/dcfnode ## Run a few blocks of each benchmark: shows that all run
 	build/bench/dcfbench -quick -bench '$(BENCH)' -out '$(OUT)' -python '$(BENCH_PYTHON)'
 
-bench-build: $(bench_programs) $(if $(BENCH_PYTHON),build/bench/python/_bench.abi3.so)
+bench-build: $(bench_programs) $(if $(BENCH_PYTHON),build/bench/python/_bench.abi3.so \
+	build/bench/python/_empty.abi3.so)
 
 $(bench_floors): $(wildcard bench/floors/*.go bench/floors/*.c bench/floors/*.h bench/floors/*/*.go)
 	go build -buildmode=c-shared -o $@ ./bench/floors/shared
@@ -51,3 +52,8 @@ build/bench/python/_bench.abi3.so: bench/python/module.c bench/c/functions.c $(b
 	gcc $(bench_cflags) -shared -fPIC -o $@ $(filter %.c,$^) -Lbuild/bench -ldcffloors \
 		-I"$$($(BENCH_PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')" \
 		-Wl,-rpath,'$$ORIGIN/..'
+
+build/bench/python/_empty.abi3.so: bench/python/empty.c $(if $(filter $(VENV)/bin/python,$(BENCH_PYTHON)),$(VENV)/.test)
+	@mkdir -p $(@D)
+	gcc $(bench_cflags) -shared -fPIC -o $@ $< \
+		-I"$$($(BENCH_PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')"

@@ -91,7 +91,9 @@ def rate(batch: Operation, seconds: float) -> Figures:
 def native(name: str) -> dcf.NativeUDF:
     """A function of the servers."""
     calculate, merge = _bench.function(name)
-    return dcf.native(name, calculate, merge, version=VERSION, commutative=True, short=True)
+    return dcf.udf.from_address(
+        name, calculate, merge, version=VERSION, commutative=True, short=True
+    )
 
 
 def check(result: object, want: object) -> None:

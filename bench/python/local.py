@@ -18,7 +18,7 @@ PRODUCT = "call(function, vertex, arguments=arguments)"
 def python_c(worker: dcf.Worker, vertex: dcf.Vertex, name: str, rounds: int) -> None:
     """A C function, beside an empty Go export with the GIL released."""
     calculate, merge = _bench.function("bench.add")
-    function = dcf.native("bench.add", calculate, merge, commutative=True, short=True)
+    function = dcf.udf.from_address("bench.add", calculate, merge, commutative=True, short=True)
     names = {
         "call": worker.call,
         "function": function,
@@ -27,7 +27,8 @@ def python_c(worker: dcf.Worker, vertex: dcf.Vertex, name: str, rounds: int) -> 
         "empty": _bench.empty,
     }
     check(worker.call(function, vertex, arguments=ARGUMENTS), struct.pack("<q", 6))
-    measure.case(name, PRODUCT, "empty(5)", names, rounds)
+    statements = (measure.Statement(text, names) for text in (PRODUCT, "empty(5)"))
+    measure.case(name, *statements, rounds)
 
 
 def python_python(worker: dcf.Worker, vertex: dcf.Vertex, name: str, rounds: int) -> None:
@@ -50,7 +51,8 @@ def python_python(worker: dcf.Worker, vertex: dcf.Vertex, name: str, rounds: int
         "callback": _bench.callback,
     }
     check(one(worker.call(six, vertex, arguments=ARGUMENTS)), result)
-    measure.case(name, PRODUCT, "callback(5)", names, rounds)
+    statements = (measure.Statement(text, names) for text in (PRODUCT, "callback(5)"))
+    measure.case(name, *statements, rounds)
 
 
 def one(result: object) -> object:

@@ -9,6 +9,10 @@ import json
 import sys
 from time import perf_counter_ns
 from timeit import Timer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 BLOCK_NS = 5_000_000
 SAMPLE_NS = 20_000  # four times as long as in C: the clock costs more here
@@ -21,25 +25,49 @@ class Statement:
     """A statement that is timed in runs of as many as make the clock's own cost small."""
 
     def __init__(self, text: str, names: dict[str, object]) -> None:
-        # The collector stays on: what a call costs it belongs to the call.
-        self._timer = Timer(text, "import gc; gc.enable()", perf_counter_ns, names)
-        fastest = min(self._timer.repeat(CALIBRATIONS, CALIBRATE_CALLS))
+        self._prepare(text, names)
+        fastest = min(self._time(CALIBRATE_CALLS) for _ in range(CALIBRATIONS))
         self.batch = int(SAMPLE_NS * CALIBRATE_CALLS / fastest) + 1
+
+    def _prepare(self, text: str, names: dict[str, object]) -> None:
+        # The collector stays on: what a call costs it belongs to the call.
+        self._time = Timer(text, "import gc; gc.enable()", perf_counter_ns, names).timeit
 
     def block(self) -> tuple[float, list[float]]:
         """Runs for some milliseconds: nanoseconds of all, and of one in each sample."""
         samples: list[float] = []
         elapsed = 0.0
         while elapsed < BLOCK_NS and len(samples) < MAX_SAMPLES:
-            took = self._timer.timeit(self.batch)
+            took = self._time(self.batch)
             elapsed += took
             samples.append(took / self.batch)
         return elapsed, samples
 
 
-def case(name: str, product: str, floor: str, names: dict[str, object], rounds: int) -> None:
+class Awaiting(Statement):
+    """A statement that may await, in one event loop that is given."""
+
+    def __init__(self, text: str, names: dict[str, object], loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        super().__init__(text, names)
+
+    def _prepare(self, text: str, names: dict[str, object]) -> None:
+        code = (
+            "async def run(count):\n"
+            "    begin = clock()\n"
+            "    for _ in range(count):\n"
+            f"        {text}\n"
+            "    return clock() - begin\n"
+        )
+        space = {**names, "clock": perf_counter_ns}
+        exec(code, space)
+        run = space["run"]
+        self._time = lambda count: self._loop.run_until_complete(run(count))
+
+
+def case(name: str, product: Statement, floor: Statement, rounds: int) -> None:
     """Measures blocks of both in turn, the order reversed every second round, and prints them."""
-    series = [("product", Statement(product, names)), ("floor", Statement(floor, names))]
+    series = [("product", product), ("floor", floor)]
     lines = []
     for number in range(rounds):
         for label, statement in series if number % 2 == 0 else series[::-1]:
@@ -58,3 +86,9 @@ def case(name: str, product: str, floor: str, names: dict[str, object], rounds: 
     for line in lines:
         json.dump(line, sys.stdout)
         sys.stdout.write("\n")
+
+
+def value(name: str, number: float, unit: str) -> None:
+    """Prints what a case that is no time gave."""
+    json.dump({"case": name, "value": number, "unit": unit}, sys.stdout)
+    sys.stdout.write("\n")

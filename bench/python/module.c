@@ -1,10 +1,13 @@
 /* Python module _bench: the least that a call from Python into Go can do, with the GIL released
- * around it, as dcf does where a call may block; and the C functions that Python calls
- * through dcf.
+ * around it, as dcf does where a call may block; a thread that answers by an eventfd; and the C
+ * functions that Python calls through dcf.
  * In the stable ABI of Python 3.10. */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
 #include <Python.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "floors.h"
 #include "functions.h"
@@ -65,6 +68,45 @@ static PyObject* set_callback(PyObject* module, PyObject* function) {
   Py_RETURN_NONE;
 }
 
+/* ---- A thread that answers by an eventfd -------------------------------------- */
+
+static int g_asked = -1;  /* the thread reads it */
+static int g_answer = -1; /* and writes this */
+
+static void* answer(void* unused) {
+  uint64_t count;
+  (void)unused;
+  while (read(g_asked, &count, sizeof count) == sizeof count) {
+    count = 1;
+    if (write(g_answer, &count, sizeof count) != sizeof count) break;
+  }
+  return NULL;
+}
+
+/* bell() -> a descriptor that is readable soon after each ring. */
+static PyObject* bell(PyObject* module, PyObject* unused) {
+  (void)module;
+  (void)unused;
+  if (g_answer < 0) {
+    pthread_t thread;
+    g_asked = eventfd(0, EFD_CLOEXEC);
+    g_answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (g_asked < 0 || g_answer < 0 || pthread_create(&thread, NULL, answer, NULL) != 0)
+      return PyErr_SetFromErrno(PyExc_OSError);
+    pthread_detach(thread);
+  }
+  return PyLong_FromLong(g_answer);
+}
+
+/* ring() asks the thread; it does not wait. */
+static PyObject* ring(PyObject* module, PyObject* unused) {
+  const uint64_t one = 1;
+  (void)module;
+  (void)unused;
+  if (write(g_asked, &one, sizeof one) != sizeof one) return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
 /* ---- C functions for dcf ------------------------------------------------- */
 
 /* function(name) -> the addresses of calculate and merge of a function of functions.h. */
@@ -85,6 +127,8 @@ static PyMethodDef kMethods[] = {
     {"empty", empty, METH_O, "empty(number) -> number, by way of an empty Go export."},
     {"callback", callback, METH_O, "callback(number) -> what the function gave, by way of Go."},
     {"set_callback", set_callback, METH_O, "Sets the function that callback calls."},
+    {"bell", bell, METH_NOARGS, "bell() -> a descriptor, readable soon after each ring()."},
+    {"ring", ring, METH_NOARGS, "Asks the thread of bell() to answer."},
     {"function", function, METH_O, "function(name) -> addresses of a C calculate and its merge."},
     {NULL, NULL, 0, NULL}};
 

@@ -44,7 +44,7 @@ func (b *bench) blocks(c *measure.Case) ([]measure.Block, error) {
 	case c.Name == "local/go":
 		return b.drive(c, b.driver("localgo", process.AnyCPU))
 	case needsPython(c):
-		return b.drive(c, &process.Command{Path: b.python, Args: []string{"bench/python/local.py"},
+		return b.drive(c, &process.Command{Path: b.python, Args: []string{pythonDriver(c)},
 			Env: []string{"PYTHONPATH=" + filepath.Join(b.build, "bench", "python")}, CPU: process.AnyCPU})
 	case group == "local":
 		return b.drive(c, b.driver("local", process.AnyCPU))
@@ -57,8 +57,26 @@ func (b *bench) blocks(c *measure.Case) ([]measure.Block, error) {
 	}
 }
 
+// pythonDrivers are the programs in Python, by the beginnings of their cases' names.
+var pythonDrivers = []struct{ prefix, program string }{
+	{"local/python", "bench/python/local.py"},
+	{"async/python", "bench/python/awaited.py"},
+	{"arrow/", "bench/python/arrow.py"},
+	{"import", "bench/python/imports.py"},
+}
+
+// pythonDriver gives the program that measures a case; empty: it is not Python's.
+func pythonDriver(c *measure.Case) string {
+	for _, d := range pythonDrivers {
+		if strings.HasPrefix(c.Name, d.prefix) {
+			return d.program
+		}
+	}
+	return ""
+}
+
 // needsPython says whether a case is about Python.
-func needsPython(c *measure.Case) bool { return strings.HasPrefix(c.Name, "local/python") }
+func needsPython(c *measure.Case) bool { return pythonDriver(c) != "" }
 
 // remote starts a server and runs the driver that calls it.
 func (b *bench) remote(c *measure.Case, name string) (blocks []measure.Block, err error) {

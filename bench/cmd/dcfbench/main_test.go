@@ -110,9 +110,11 @@ func TestSelection(t *testing.T) {
 	}
 	require.Equal(t, []string{"local/c", "local/c-64", "local/c-64-mixed"},
 		names("-bench", "^local/c($|-64)"))
-	require.Empty(t, names("-bench", "python"), "without a Python there is nothing to run")
+	require.Empty(t, names("-bench", "python|arrow|import"), "without a Python there is nothing to run")
 	require.Equal(t, []string{"local/python-c", "local/python-python"},
-		names("-bench", "python", "-python", "python3"))
+		names("-bench", "local/python", "-python", "python3"))
+	require.Equal(t, []string{"async/python", "async/python-fd", "arrow/capsule", "arrow/polars", "import"},
+		names("-bench", "async/python|^arrow|^import", "-python", "python3"))
 	require.Len(t, names("-list"), len(measure.Cases))
 	o, err := parse([]string{"-bench", "nothing like it"})
 	require.NoError(t, err)

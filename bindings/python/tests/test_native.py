@@ -46,7 +46,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 def test_a_c_function(worker: dcf.Worker, library: ctypes.CDLL) -> None:
-    udf = dcf.native("twice", library.twice, library.fold)
+    udf = dcf.udf.from_address("twice", library.twice, library.fold)
     group = worker.put("t", {"x": list(range(10))}, shards=3)
     assert int.from_bytes(worker.call(udf, group), "little") == 90
     assert int.from_bytes(worker.submit("twice", group).result(60), "little") == 90
@@ -55,11 +55,11 @@ def test_a_c_function(worker: dcf.Worker, library: ctypes.CDLL) -> None:
 def test_addresses_and_user_data(worker: dcf.Worker, library: ctypes.CDLL) -> None:
     scale = ctypes.c_int64(100)
     address = ctypes.cast(library.twice, ctypes.c_void_p).value
-    udf = dcf.native("scaled", address, user_data=ctypes.addressof(scale))
+    udf = dcf.udf.from_address("scaled", address, user_data=ctypes.addressof(scale))
     assert int.from_bytes(worker.call(udf, worker.put("t", {"x": [1, 2]})), "little") == 300
     assert repr(udf) == "<dcf NativeUDF 'scaled'>"
 
 
 def test_what_is_no_function() -> None:
     with pytest.raises(TypeError, match="calculate is an address"):
-        dcf.native("x", "twice")
+        dcf.udf.from_address("x", "twice")

@@ -28,7 +28,7 @@ from ._builtins import (
 )
 from ._dcf import Batch, Column, Context, MergeContext, Stream, VertexID, bind, version
 from ._future import Answer, Future
-from ._udf import UDF, Function, NativeUDF, native, udf
+from ._udf import UDF, Function, NativeUDF, udf
 from ._vertex import Vertex, VertexInfo
 from ._worker import Worker, open  # noqa: A004
 from .errors import *  # noqa: F403
@@ -71,7 +71,6 @@ __all__ = [
     "max",
     "mean",
     "min",
-    "native",
     "open",
     "select",
     "sum",

@@ -157,36 +157,8 @@ def _options(
     return {"name": name, "version": version, "auxiliary": auxiliary, "flags": flags}
 
 
-@overload
-def udf(function: Callable[..., Any], /) -> UDF: ...
-
-
-@overload
-def udf(
-    *,
-    name: str | None = None,
-    version: str | None = None,
-    auxiliary: bytes = b"",
-    updates: bool = False,
-    commutative: bool = False,
-    short: bool = False,
-    caller_thread: bool = False,
-) -> Callable[[Callable[..., Any]], UDF]: ...
-
-
-def udf(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    version: str | None = None,
-    auxiliary: bytes = b"",
-    updates: bool = False,
-    commutative: bool = False,
-    short: bool = False,
-    caller_thread: bool = False,
-) -> UDF | Callable[[Callable[..., Any]], UDF]:
-    """Makes a UDF of a Python function.
+class _Decorator:
+    """Makes a UDF of a Python function, or by ``from_address`` of machine code.
 
     The first parameter is the value of the vertex, None where it has none. Its annotation picks
     the form: ``pyarrow.RecordBatch``, ``pyarrow.Table``, ``polars.DataFrame``,
@@ -202,8 +174,8 @@ def udf(
     functions are the same, and the function runs wherever the data is. Without a version it is
     private to this process. ``auxiliary`` bytes are part of that identity. ``updates``: the
     function may have effects on its vertex. ``commutative``: parts may be folded in any order.
-    ``short``: it never blocks and takes microseconds. ``caller_thread``: it runs only on the
-    thread that called.
+    ``short``: it never blocks and takes microseconds, so that event loops may run it.
+    ``caller_thread``: it runs only on the thread that called.
 
     >>> @dcf.udf
     ... def total(batch: dcf.Batch) -> float:
@@ -212,78 +184,140 @@ def udf(
     ...     worker.call(total, worker.put("prices", {"price": [1.5, 2.5]}))
     4.0
     """
-    options = _options(
-        name,
-        version,
-        auxiliary,
-        updates=updates,
-        commutative=commutative,
-        short=short,
-        caller_thread=caller_thread,
-    )
-    if function is not None:
-        return UDF(function, options, names_in(function, sys._getframe(1)))
-    return lambda decorated: UDF(decorated, options, names_in(decorated, sys._getframe(1)))
+
+    @overload
+    def __call__(self, function: Callable[..., Any], /) -> UDF: ...
+
+    @overload
+    def __call__(
+        self,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        auxiliary: bytes = b"",
+        updates: bool = False,
+        commutative: bool = False,
+        short: bool = False,
+        caller_thread: bool = False,
+    ) -> Callable[[Callable[..., Any]], UDF]: ...
+
+    def __call__(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        auxiliary: bytes = b"",
+        updates: bool = False,
+        commutative: bool = False,
+        short: bool = False,
+        caller_thread: bool = False,
+    ) -> UDF | Callable[[Callable[..., Any]], UDF]:
+        """Makes the UDF, or where there are options, a decorator that does."""
+        options = _options(
+            name,
+            version,
+            auxiliary,
+            updates=updates,
+            commutative=commutative,
+            short=short,
+            caller_thread=caller_thread,
+        )
+        if function is not None:
+            return UDF(function, options, names_in(function, sys._getframe(1)))
+        return lambda decorated: UDF(decorated, options, names_in(decorated, sys._getframe(1)))
+
+    def from_address(
+        self,
+        name: str,
+        calculate: Any,
+        merge: Any = None,
+        finish: Any = None,
+        *,
+        user_data: Any = 0,
+        version: str | None = None,
+        auxiliary: bytes = b"",
+        updates: bool = False,
+        commutative: bool = False,
+        short: bool = False,
+        caller_thread: bool = False,
+    ) -> NativeUDF:
+        """Makes a UDF of machine code with the signatures of dcf.h.
+
+        ``calculate``, ``merge`` and ``finish`` are a ``numba.cfunc`` (:mod:`dcf.numba` has the
+        types), a function of ctypes or cffi, or an address. They are called without Python's
+        lock. ``user_data`` is what they get as their first argument: an address, or an object of
+        ctypes, whose address it is. All of them are kept until every worker that knows the
+        function is closed; what is behind a bare address is for the caller to keep.
+
+        >>> import ctypes
+        >>> @ctypes.CFUNCTYPE(ctypes.c_int32, *3 * [ctypes.c_void_p])
+        ... def nothing(user_data, input, output):
+        ...     return 0  # DCF_OK, and no part
+        >>> with dcf.open() as worker:
+        ...     worker.call(dcf.udf.from_address("nothing", nothing), worker.put("v", 1))
+        """
+        definition = _options(
+            name,
+            version,
+            auxiliary,
+            updates=updates,
+            commutative=commutative,
+            short=short,
+            caller_thread=caller_thread,
+        )
+        definition["kind"] = _NATIVE
+        definition["user_data"] = _data_address(user_data)
+        for role, function in (("calculate", calculate), ("merge", merge), ("finish", finish)):
+            if function is not None:
+                definition[role] = code_address(function, role)
+        return NativeUDF(name, definition, (calculate, merge, finish, user_data))
 
 
-# ---- Native functions ------------------------------------------------------------
+udf = _Decorator()
+
+
+# ---- Machine code --------------------------------------------------------------------
 
 
 class NativeUDF(Function):
-    """A function in machine code of this process; :func:`dcf.native` makes it."""
+    """A function in machine code of this process; ``dcf.udf.from_address`` makes it."""
+
+    def __init__(self, name: str, definition: Mapping[str, Any], kept: tuple[Any, ...]) -> None:
+        super().__init__(name, definition)
+        self._kept = kept  # workers keep this object, and it keeps the code
 
 
-def _address(function: Any, what: str) -> int:
-    if isinstance(function, int):
-        return function
-    if isinstance(getattr(function, "address", None), int):  # numba's cfunc
-        return int(function.address)
+def code_address(function: Any, what: str) -> int:
+    """Gives the address of a function that native code can call; `what` names it in the error."""
+    address: int | None = None
+    if isinstance(function, int) and not isinstance(function, bool):
+        address = function
+    elif isinstance(getattr(function, "address", None), int):  # numba's cfunc
+        address = function.address
+    elif (cffi := sys.modules.get("_cffi_backend")) and isinstance(function, cffi._CDataBase):
+        address = int(cffi.cast(cffi.new_primitive_type("uintptr_t"), function))
+    elif (ctypes := sys.modules.get("ctypes")) and isinstance(function, ctypes._CFuncPtr):
+        address = ctypes.cast(function, ctypes.c_void_p).value
+    if address is None:
+        raise TypeError(
+            f"{what} is an address, a numba.cfunc or a function of ctypes or cffi, not {function!r}"
+        )
+    if not 0 < address < 1 << 64:
+        raise ValueError(f"{what} is at address {address:#x}, where there is no function")
+    return address
+
+
+def _data_address(data: Any) -> int:
+    if isinstance(data, int) and not isinstance(data, bool):
+        return data
     import ctypes
 
-    if isinstance(function, ctypes._CFuncPtr):  # type: ignore[attr-defined]
-        return ctypes.cast(function, ctypes.c_void_p).value or 0
-    raise TypeError(f"{what} is an address, a ctypes function or a numba cfunc, not {function!r}")
-
-
-# Machine code that workers may call must stay: what holds it is never let go.
-_kept: list[Any] = []
-
-
-def native(
-    name: str,
-    calculate: Any,
-    merge: Any = None,
-    finish: Any = None,
-    *,
-    user_data: int = 0,
-    version: str | None = None,
-    auxiliary: bytes = b"",
-    updates: bool = False,
-    commutative: bool = False,
-    short: bool = False,
-    caller_thread: bool = False,
-) -> NativeUDF:
-    """Makes a UDF of C functions with the signatures of dcf.h: addresses, ctypes or numba.
-
-    They are called without Python's lock. ``user_data`` is the address that they get as their
-    first argument; it must stay valid as long as the process.
-    """
-    definition = _options(
-        name,
-        version,
-        auxiliary,
-        updates=updates,
-        commutative=commutative,
-        short=short,
-        caller_thread=caller_thread,
-    )
-    definition["kind"] = _NATIVE
-    definition["user_data"] = user_data
-    for role, function in (("calculate", calculate), ("merge", merge), ("finish", finish)):
-        if function is not None:
-            definition[role] = _address(function, role)
-            _kept.append(function)
-    return NativeUDF(name, definition)
+    try:
+        return ctypes.addressof(data)
+    except TypeError:
+        raise TypeError(f"user_data is an address or an object of ctypes, not {data!r}") from None
 
 
 class NamedUDF(Function):
