@@ -164,14 +164,6 @@ def test_handles_are_given_back(worker: dcf.Worker) -> None:
     assert counters(worker)["handles.vertices"] == before
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_handles_are_not_pickled(worker: dcf.Worker, protocol: int) -> None:
-    vertex = worker.put("x", 1)
-    for handle, hint in ((worker, "join"), (vertex, "vertex.id"), (dcf.udf(len), "version")):
-        with pytest.raises(TypeError, match=hint):
-            pickle.dumps(handle, protocol)
-
-
 def test_errors_are_pickled() -> None:
     error = dcf.NotFoundError("no vertex", node=3, vertex=dcf.VertexID("01" * 16), detail="trace")
     copy = pickle.loads(pickle.dumps(error))

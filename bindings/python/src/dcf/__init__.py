@@ -10,7 +10,10 @@ folds the parts, and only the answer comes home.
 5.5
 """
 
-from . import _arrow, errors
+from collections.abc import Callable
+from typing import Any
+
+from . import errors
 from ._builtins import (
     Aggregate,
     Builtin,
@@ -34,13 +37,25 @@ from ._worker import Worker, open  # noqa: A004
 from .errors import *  # noqa: F403
 from .errors import __all__ as _errors
 
+
+def _later(name: str) -> Callable[..., Any]:
+    """Gives a function of _arrow, which is imported when it is first called: few programs do."""
+
+    def convert(*args: Any, **kwargs: Any) -> Any:
+        from . import _arrow
+
+        return getattr(_arrow, name)(*args, **kwargs)
+
+    return convert
+
+
 bind(
     make_error=errors.make_error,
     forked_error=errors.ForkedProcessError,
     format_exception=errors.format_exception,
-    from_python=_arrow.from_python,
-    to_python=_arrow.to_python,
-    to_numpy=_arrow.to_numpy,
+    from_python=_later("from_python"),
+    to_python=_later("to_python"),
+    to_numpy=_later("to_numpy"),
     make_vertex=Vertex,
 )
 

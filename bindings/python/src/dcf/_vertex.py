@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _dcf
-from .errors import Error, NotFoundError
+from .errors import BadHandleError, Error, NotFoundError
 
 if TYPE_CHECKING:
     import numpy
     import pyarrow
+
+    from ._worker import Worker
 
 _CHILDREN = 1
 _PARENTS = 2
@@ -37,6 +39,8 @@ class Vertex(_dcf.Vertex):
 
     It means the vertex that it was opened on, not a later one of the same name. Letting it go
     deletes nothing; ``drop`` does. It may be used by any number of threads.
+
+    It pickles as an address of its cluster and its id: see Worker.
 
     Arrow libraries take it as it is: ``pyarrow.table(vertex)``, ``polars.DataFrame(vertex)``.
 
@@ -174,7 +178,15 @@ class Vertex(_dcf.Vertex):
             return f"<dcf.Vertex, {error.status}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError(
-            "a vertex handle belongs to its process: send vertex.id or the name, and open it there "
-            "with worker.vertex()"
-        )
+        """Pickles as an address and the id, and attaches to that cluster again: see Worker."""
+        from ._worker import attach_vertex
+
+        if self._released:
+            raise BadHandleError("the vertex handle was released")
+        worker: Worker = self.worker
+        if not worker.addresses and self.info().owner == worker.node_id:
+            raise TypeError(
+                f"{self!r} is private to its worker, which is a guest: nobody else can attach to "
+                "it. Open the worker with listen=, or put it at a member: put(..., node=)"
+            )
+        return attach_vertex, (worker._reachable(), self.id)

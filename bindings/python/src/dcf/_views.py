@@ -7,7 +7,6 @@ finds them by the address of the function, so they live as long as the process.
 from __future__ import annotations
 
 import collections.abc
-import inspect
 import types
 import typing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -107,7 +106,7 @@ def _without_none(annotation: Any) -> Any:
 def view_of(annotation: Any, where: str) -> Callable[[_dcf.Batch], Any] | None:
     """Gives the view that an annotation asks for; None is the Batch itself."""
     annotation = _without_none(annotation)
-    if annotation in (inspect.Parameter.empty, _dcf.Batch, Any, object, bytes, None, type(None)):
+    if annotation in (_dcf.Batch, Any, object, bytes, None, type(None)):
         return None
     if annotation in _SCALARS:
         return _scalar
@@ -129,7 +128,7 @@ def _part_annotation(annotation: Any) -> Any:
     """Out of list[X], which is what merge is given, the X."""
     if typing.get_origin(annotation) in (list, collections.abc.Sequence, collections.abc.Iterable):
         return typing.get_args(annotation)[0]
-    return inspect.Parameter.empty
+    return Any
 
 
 def _resolve(annotation: Any, function: Any, names: dict[str, Any], where: str) -> Any:
@@ -158,6 +157,8 @@ def names_in(function: Any, frame: types.FrameType) -> dict[str, Any]:
 
 def signature_of(function: Any, role: str, names: dict[str, Any]) -> Signature:
     """Finds out how to call calculate, merge or finish."""
+    import inspect  # not needed by who calls builtins only, and slow to import
+
     label = getattr(function, "__qualname__", repr(function))
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -175,7 +176,9 @@ def signature_of(function: Any, role: str, names: dict[str, Any]) -> Signature:
     if not positional:
         return Signature(function, None, wants_context=False)
     where = f"{role} {label}: parameter {positional[0].name!r}"
-    annotation = _resolve(positional[0].annotation, function, names, where)
+    given = positional[0].annotation
+    annotation = Any if given is inspect.Parameter.empty else given
+    annotation = _resolve(annotation, function, names, where)
     if role == "merge":
         annotation = _part_annotation(annotation)
     return Signature(function, view_of(annotation, where), wants_context=len(required) == 2)

@@ -31,6 +31,9 @@ _CLOSE_SECONDS = 30.0
 
 _ADAPTIVE_SPIN = -1
 
+# How many addresses of a cluster a pickled handle carries: it is enough that one answers.
+_PICKLED_ADDRESSES = 8
+
 _open_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
@@ -38,6 +41,9 @@ class Worker(_dcf.Worker):
     """Holds vertices, runs functions on them, and speaks with other workers; `dcf.open` makes it.
 
     A context manager. All methods may be called from any thread at the same time.
+
+    It pickles as the addresses of its cluster. Where it is unpickled it is a worker that that
+    process has open in the same cluster, or else a guest that joins it and stays until the end.
     """
 
     def __init__(
@@ -306,9 +312,23 @@ class Worker(_dcf.Worker):
         return f"<dcf.Worker, {state}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError(
-            "a worker belongs to its process: open one in the other and join this one's address"
-        )
+        """Pickles as the addresses of the cluster: unpickling attaches to it, see `attach`."""
+        return attach, (self._reachable(),)
+
+    def _addresses_known(self) -> list[str]:
+        return [a for row in self._nodes().to_pylist() for a in row["addresses"].split(",") if a]
+
+    def _reachable(self) -> tuple[str, ...]:
+        """Gives addresses where other processes find the cluster, this worker's own first."""
+        rows = [row for row in self._nodes().to_pylist() if row["alive"] and row["addresses"]]
+        rows.sort(key=lambda row: not row["self"])
+        found = [address for row in rows for address in row["addresses"].split(",")]
+        if not found:
+            raise TypeError(
+                "a worker that neither listens nor has joined cannot be pickled, nor can what it "
+                "holds: open it with listen=, as in dcf.open(listen='tcp://127.0.0.1:0')"
+            )
+        return tuple(found[:_PICKLED_ADDRESSES])
 
 
 def _until(end: float | None) -> float | None:
@@ -358,6 +378,30 @@ def open(  # noqa: A001 - dcf.open, as in gzip.open
         insecure=insecure,
         log=log,
     )
+
+
+# The guests that `attach` opened, by the addresses that it was given; they stay until the end.
+_guests: dict[tuple[str, ...], Worker] = {}
+_attaching = threading.Lock()
+
+
+def attach(addresses: tuple[str, ...]) -> Worker:
+    """Gives a worker of the cluster that has one of the addresses; unpickling calls it.
+
+    A worker that this process has open in that cluster, or else a guest that joins it, which later
+    calls share and the end of the process closes.
+    """
+    with _attaching:
+        for worker in list(_open_workers):
+            if not worker.closed and not set(addresses).isdisjoint(worker._addresses_known()):
+                return worker
+        guest = _guests[addresses] = open(join=addresses)
+        return guest
+
+
+def attach_vertex(addresses: tuple[str, ...], key: _dcf.VertexID) -> Vertex:
+    """Gives a vertex of the cluster that has one of the addresses; unpickling calls it."""
+    return attach(addresses).vertex(key)
 
 
 def _close_all() -> None:

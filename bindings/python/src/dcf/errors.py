@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import concurrent.futures
-import traceback
 from typing import ClassVar
 
 __all__ = [
@@ -239,6 +238,8 @@ def make_error(
 
 def format_exception(error: BaseException) -> str:
     """Gives a summary line and the whole traceback: what travels to the caller."""
+    import traceback
+
     summary = traceback.format_exception_only(type(error), error)[-1].strip()
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return f"{' '.join(summary.splitlines())}\n{trace}"
