@@ -58,8 +58,3 @@ def test_addresses_and_user_data(worker: dcf.Worker, library: ctypes.CDLL) -> No
     udf = dcf.udf.from_address("scaled", address, user_data=ctypes.addressof(scale))
     assert int.from_bytes(worker.call(udf, worker.put("t", {"x": [1, 2]})), "little") == 300
     assert repr(udf) == "<dcf NativeUDF 'scaled'>"
-
-
-def test_what_is_no_function() -> None:
-    with pytest.raises(TypeError, match="calculate is an address"):
-        dcf.udf.from_address("x", "twice")

@@ -191,6 +191,7 @@ class _Decorator:
     @overload
     def __call__(
         self,
+        /,
         *,
         name: str | None = None,
         version: str | None = None,
