@@ -247,10 +247,11 @@ class _Decorator:
         """Makes a UDF of machine code with the signatures of dcf.h.
 
         ``calculate``, ``merge`` and ``finish`` are a ``numba.cfunc`` (:mod:`dcf.numba` has the
-        types), a function of ctypes or cffi, or an address. They are called without Python's
-        lock. ``user_data`` is what they get as their first argument: an address, or an object of
-        ctypes, whose address it is. All of them are kept until every worker that knows the
-        function is closed; what is behind a bare address is for the caller to keep.
+        types), a function of ctypes or cffi, or an address. They are called without Python's lock,
+        but for short ones on the thread that called. ``user_data`` is what they get as their first
+        argument: an address, or an object of ctypes, whose address it is. All of them are kept
+        until every worker that knows the function is closed; what is behind a bare address is for
+        the caller to keep.
 
         >>> import ctypes
         >>> @ctypes.CFUNCTYPE(ctypes.c_int32, *3 * [ctypes.c_void_p])
