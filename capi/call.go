@@ -87,7 +87,7 @@ func refuseAll(first *C.dcf_call, from, to int, err error) {
 }
 
 // dcf_capi_resume goes on with a call whose calculate C has run, under a pin that it holds, where the
-// output is more than C can give. It gives the pin back, unless it refuses.
+// output is more than C can give. It gives the pin back, or says 0 where the worker was closed.
 //
 //export dcf_capi_resume
 func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C.uint32_t,
@@ -109,9 +109,9 @@ func dcf_capi_resume(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C
 		discard(from)
 		refuse(c, status.From(err))
 		f.close()
-		return C.DCF_CAPI_REFUSED
+		return 0
 	}
-	resumed = C.DCF_CAPI_ANSWERED // from here on the pin is Go's, also where a bug ends this in a panic
+	resumed = 1 // from here on the pin is Go's, also where a bug ends this in a panic
 	w.core.Resume(int(pin), (*[1]core.Call)(f.calls), uint64(version), func(out *udf.Output) {
 		native.Take(from, out)
 	})
@@ -143,6 +143,13 @@ func dcf_capi_try(w C.dcf_worker, calls *C.dcf_call, count C.size_t, done *C.siz
 //export dcf_capi_discard
 func dcf_capi_discard(output C.uintptr_t) {
 	discard(*(*unsafe.Pointer)(unsafe.Pointer(&output))) // memory of C
+}
+
+// discard frees an output of C's that nobody takes.
+func discard(output unsafe.Pointer) {
+	var out udf.Output
+	native.Take(output, &out)
+	out.Clear()
 }
 
 //export dcf_capi_reclaim

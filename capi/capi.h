@@ -49,12 +49,6 @@ typedef struct dcf_capi_direct dcf_capi_direct;
 extern dcf_capi_direct dcf_capi_workers;  /* dcf_epochs, and the node id */
 extern dcf_capi_direct dcf_capi_vertices; /* dcf_record, and the worker's handle */
 extern dcf_capi_direct dcf_capi_udfs;     /* dcf_native_program, and the worker's handle */
-extern dcf_capi_direct dcf_capi_queues;   /* the worker's handle for an object */
-
-/* What becomes of a call whose function C has run and whose answer Go must give. */
-#define DCF_CAPI_REFUSED 0 /* something was closed meanwhile; the pin is still C's */
-#define DCF_CAPI_ANSWERED 1
-#define DCF_CAPI_GOES_ON 2 /* it comes back from its queue */
 
 /* Enters a handle. Where memory is out it does not, and Go serves the handle. */
 void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object);

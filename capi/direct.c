@@ -18,10 +18,6 @@ extern dcf_status dcf_capi_try(dcf_worker worker, dcf_call* calls, size_t count,
                                dcf_error* error) __attribute__((weak));
 extern int32_t dcf_capi_resume(uint64_t worker, dcf_call* call, uint64_t version, uint32_t pin,
                                uintptr_t output) __attribute__((weak));
-extern dcf_status dcf_capi_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error)
-    __attribute__((weak));
-extern int32_t dcf_capi_adopt(uint64_t queue, dcf_call* call, uint64_t version, uint32_t pin,
-                              uintptr_t output) __attribute__((weak));
 extern void dcf_capi_discard(uintptr_t output) __attribute__((weak));
 extern void dcf_capi_reclaim(uint64_t worker) __attribute__((weak));
 extern void dcf_native_once(const dcf_native_program* program, const dcf_udf_input* input,
@@ -48,7 +44,7 @@ struct dcf_capi_direct {
   _Atomic(entry*) chunks[MAX_CHUNKS];
 };
 
-dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs, dcf_capi_queues;
+dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs;
 
 /* The entry where a handle would be, or NULL. */
 static inline entry* entry_at(dcf_capi_direct* table, uint64_t handle) {
@@ -104,10 +100,8 @@ static _Atomic uint32_t next_hint;
 /* What a run of calls works with. */
 typedef struct run {
   uint64_t worker;
-  uint64_t queue;  /* where the call was submitted; 0: nowhere, and its caller waits for it */
-  int32_t goes_on; /* it will be answered there */
-  int32_t tries;   /* nothing may be waited for, and there is no queue */
   uint64_t node;
+  int tries; /* nothing may be waited for */
   dcf_epochs* epochs;
   dcf_pin* pin;
 } run;
@@ -176,9 +170,7 @@ static inline int calculate(const run* r, const dcf_call* c, dcf_udf_input* inpu
   const dcf_native_program* program =
       (const dcf_native_program*)object_of(&dcf_capi_udfs, c->udf.handle, &owner);
   if (!program || owner != r->worker) return 0;
-  if ((r->queue || (r->tries && !(c->flags & DCF_CALL_INLINE))) &&
-      !(program->flags & DCF_UDF_SHORT))
-    return 0;
+  if (r->tries && !(c->flags & DCF_CALL_INLINE) && !(program->flags & DCF_UDF_SHORT)) return 0;
   dcf_record* record = (dcf_record*)object_of(&dcf_capi_vertices, c->targets->handle, &owner);
   if (!record || owner != r->worker) return 0;
   dcf_vertex_version* version = atomic_load(&record->current);
@@ -229,15 +221,6 @@ static inline void give(const run* r, dcf_call* c, uint64_t version,
   more->bytes_fetched = 0;
 }
 
-/* Has Go take an output that is more than C can give, and give back the pin. */
-static void go_on(run* r, dcf_call* c, uint64_t version, dcf_native_output* output) {
-  const uint32_t pin = (uint32_t)(r->pin - r->epochs->pins);
-  const int32_t done = r->queue ? dcf_capi_adopt(r->queue, c, version, pin, (uintptr_t)output)
-                                : dcf_capi_resume(r->worker, c, version, pin, (uintptr_t)output);
-  if (done == DCF_CAPI_REFUSED) end(r);
-  r->goes_on = done == DCF_CAPI_GOES_ON;
-}
-
 /* Runs the first calls, up to one that Go must run, and gives how many they were. */
 static size_t run_first(run* r, dcf_call* calls, size_t count) {
   dcf_udf_input input; /* not cleared as a whole: that would cost as much as a call */
@@ -264,7 +247,8 @@ static size_t run_first(run* r, dcf_call* calls, size_t count) {
       end(r);
       break;
     }
-    go_on(r, &calls[done++], input.version, &output);
+    const uint32_t pin = (uint32_t)(r->pin - r->epochs->pins);
+    if (!dcf_capi_resume(r->worker, &calls[done++], input.version, pin, (uintptr_t)&output)) end(r);
   }
   return done;
 }
@@ -289,18 +273,4 @@ dcf_status dcf_call_try(dcf_worker worker, dcf_call* calls, size_t count, size_t
     return DCF_OK;
   }
   return dcf_capi_try(worker, calls, count, done_out, error);
-}
-
-dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, size_t* answered_out,
-                            dcf_error* error) {
-  run r = {.queue = queue.handle};
-  uint64_t nothing;
-  if (answered_out && calls && count == 1 && !dcf_native_in_update() &&
-      (r.worker = object_of(&dcf_capi_queues, queue.handle, &nothing)) && run_first(&r, calls, 1)) {
-    *answered_out = !r.goes_on;
-    return DCF_OK;
-  }
-  const dcf_status status = dcf_capi_submit(queue, calls, count, error);
-  if (answered_out && status == DCF_OK) *answered_out = 0;
-  return status;
 }

@@ -10,8 +10,6 @@ import (
 
 	"dcf/core"
 	"dcf/core/status"
-	"dcf/udf"
-	"dcf/udf/native"
 )
 
 // queue is what a queue handle stands for.
@@ -93,15 +91,12 @@ func openQueue(handle C.dcf_worker, out *C.dcf_queue) error {
 		_ = opened.Close() // the error that counts is that of the handle
 		return err
 	}
-	C.dcf_capi_enter(&C.dcf_capi_queues, C.uint64_t(number), 0, C.uintptr_t(w.handle))
 	out.handle = C.uint64_t(number)
 	return nil
 }
 
-// dcf_capi_submit is dcf_queue_submit of what C could not answer.
-//
-//export dcf_capi_submit
-func dcf_capi_submit(q C.dcf_queue, calls *C.dcf_call, count C.size_t,
+//export dcf_queue_submit
+func dcf_queue_submit(q C.dcf_queue, calls *C.dcf_call, count C.size_t,
 	e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, q.handle)
 	return finish(e, submit(q, calls, count))
@@ -140,64 +135,17 @@ func submit(handle C.dcf_queue, first *C.dcf_call, count C.size_t) error {
 	return err
 }
 
-// dcf_capi_adopt goes on with a submitted call whose calculate C has run, under a pin that it holds,
-// where the output is more than C can give: it ends here, or is submitted after all. It gives the pin
-// back, unless it refuses.
-//
-//export dcf_capi_adopt
-func dcf_capi_adopt(handle C.uint64_t, c *C.dcf_call, version C.uint64_t, pin C.uint32_t,
-	output C.uintptr_t) (adopted C.int32_t) {
-	var s C.dcf_status
-	defer func() {
-		if s != C.DCF_OK {
-			c.status = s
-		}
-	}()
-	defer guard(c.error, &s, handle)
-	from := *(*unsafe.Pointer)(unsafe.Pointer(&output)) // memory of C
-	sub := submissions.Get().(*submitted)
-	q, err := queueOf(C.dcf_queue{handle: handle})
-	if err == nil {
-		err = sub.load(q.worker, c, &sub.call)
-	}
-	if err != nil { // a handle was given back while the function ran
-		discard(from)
-		refuse(c, status.From(err))
-		sub.close()
-		return C.DCF_CAPI_REFUSED
-	}
-	adopted = C.DCF_CAPI_ANSWERED // from here on the pin is Go's, also where a bug ends this in a panic
-	sub.from, sub.call.Tag = c, sub
-	take := func(out *udf.Output) { native.Take(from, out) }
-	if !q.core.Adopt(int(pin), &sub.call, uint64(version), take, func() { q.enter(sub) }) {
-		return C.DCF_CAPI_GOES_ON
-	}
-	give(&sub.call, c)
-	sub.close()
-	return adopted
-}
-
-// discard frees an output of C's that nobody takes.
-func discard(output unsafe.Pointer) {
-	var out udf.Output
-	native.Take(output, &out)
-	out.Clear()
-}
-
 // start submits calls and writes their tickets before any of them can end.
 func (q *queue) start(b *submission) error {
-	return q.core.SubmitThen(b.calls, func() { q.enter(b.all...) })
-}
-
-// enter makes calls the queue's and writes their tickets.
-func (q *queue) enter(all ...*submitted) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, s := range all {
-		s.from.ticket = C.uint64_t(s.call.Ticket)
-		s.at = len(q.going)
-		q.going = append(q.going, s)
-	}
+	return q.core.SubmitThen(b.calls, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, s := range b.all {
+			s.from.ticket = C.uint64_t(s.call.Ticket)
+			s.at = len(q.going)
+			q.going = append(q.going, s)
+		}
+	})
 }
 
 // forget takes a call out of those that were not polled; the caller holds mu.
@@ -297,7 +245,6 @@ func closeQueue(handle uint64) error {
 	if err != nil {
 		return err
 	}
-	C.dcf_capi_leave(&C.dcf_capi_queues, C.uint64_t(handle))
 	if err := q.core.Close(); err != nil {
 		return err // what still runs keeps what it refers to
 	}

@@ -5,7 +5,6 @@ import (
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/exec"
-	"dcf/core/internal/store"
 	"dcf/core/status"
 	"dcf/udf"
 )
@@ -175,27 +174,22 @@ func (w *Worker) conclude(c *Call, in *udf.Input, out *udf.Output) (later bool) 
 // Resume goes on with a call whose only calculate was run by C, on a local vertex of that version,
 // under the pin that C holds, which it gives back. It has take fill in what the calculate answered.
 func (w *Worker) Resume(pin int, c *[1]Call, version uint64, take func(out *udf.Output)) {
-	if w.resume(pin, &c[0], version, take) {
-		w.runLater(c[:])
-	}
-}
-
-// resume does of that what waits for nothing; true where the call goes on as a task.
-func (w *Worker) resume(pin int, c *Call, version uint64, take func(out *udf.Output)) (later bool) {
-	held := store.Held(pin)
+	held := w.store.Held(pin)
 	frame := w.engine.Frames.At(held)
-	c.clearResults()
-	frame.Prepare(c.UDF.function, 1)
+	c[0].clearResults()
+	frame.Prepare(c[0].UDF.function, 1)
 	in, out := &frame.Inputs[0], &frame.Outputs[0]
-	frame.Ran.Vertex, frame.Ran.Version = c.Targets[0].id, version
+	frame.Ran.Vertex, frame.Ran.Version = c[0].Targets[0].id, version
 	frame.Fill(0, &frame.Ran)
 	take(out)
-	later = w.conclude(c, in, out)
+	later := w.conclude(&c[0], in, out)
 	if !later {
 		w.store.Count(held, 1)
 	}
 	w.store.Unpin(held)
-	return later
+	if later {
+		w.runLater(c[:])
+	}
 }
 
 // unusual deals with an output that failed, has effects or spawned; true where the call goes on as

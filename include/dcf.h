@@ -521,14 +521,8 @@ void dcf_call_clear(dcf_call* call);
 /* A queue of calls under way. Open as many as there are event loops; one thread polls a queue. */
 dcf_status dcf_queue_open(dcf_worker worker, dcf_queue* out, dcf_error* error);
 /* Starts calls and writes each one's ticket. On another status than DCF_OK none was taken; where
- * one of them is wrong in itself (a bad handle, a NULL), the error says which.
- *
- * answered_out  NULL, or how many of the calls, from the first, submit itself has answered when it
- *               returns: these do not come back from dcf_queue_poll. It does so, on this thread,
- *               with a single call where nothing has to be waited for: of a DCF_UDF_NATIVE function
- *               that is DCF_UDF_SHORT and does not update, on a vertex that is here. */
-dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, size_t* answered_out,
-                            dcf_error* error);
+ * one of them is wrong in itself (a bad handle, a NULL), the error says which. */
+dcf_status dcf_queue_submit(dcf_queue queue, dcf_call* calls, size_t count, dcf_error* error);
 /* Takes up to `capacity` finished calls, waiting for the first. None in time: DCF_OK and 0. */
 dcf_status dcf_queue_poll(dcf_queue queue, dcf_call** done, size_t capacity, int64_t timeout_ns,
                           size_t* count_out, dcf_error* error);

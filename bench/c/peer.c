@@ -115,8 +115,7 @@ static void pipelined(dcf_udf add, const dcf_vertex* item) {
   size_t finished = 0;
   do {
     dcf_call* done[OUTSTANDING];
-    fixture_check(dcf_queue_submit(queue, calls, OUTSTANDING, NULL, &error), &error,
-                  "dcf_queue_submit");
+    fixture_check(dcf_queue_submit(queue, calls, OUTSTANDING, &error), &error, "dcf_queue_submit");
     for (size_t under_way = OUTSTANDING, count; under_way > 0; under_way -= count) {
       fixture_check(dcf_queue_poll(queue, done, OUTSTANDING, TIMEOUT_NS, &count, &error), &error,
                     "dcf_queue_poll");

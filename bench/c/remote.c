@@ -47,8 +47,7 @@ static int64_t run_submit(void* context, int thread, size_t ops) {
   (void)thread;
   dcf_error error;
   for (size_t i = 0; i < ops; i++) {
-    fixture_check(dcf_queue_submit(g_queue, g_wave, WAVE, NULL, &error), &error,
-                  "dcf_queue_submit");
+    fixture_check(dcf_queue_submit(g_queue, g_wave, WAVE, &error), &error, "dcf_queue_submit");
     for (size_t done = 0, count; done < WAVE; done += count)
       fixture_check(dcf_queue_poll(g_queue, g_wave_pointers, WAVE, TIMEOUT_NS, &count, &error),
                     &error, "dcf_queue_poll");

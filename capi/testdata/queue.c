@@ -56,7 +56,7 @@ static void many(dcf_worker worker, dcf_vertex vertex) {
     calls[i].buffer_size = sizeof got[i];
   }
   for (int round = 0; round < 5; round++) {
-    OK(dcf_queue_submit(queue, calls, CALLS, NULL, &error));
+    OK(dcf_queue_submit(queue, calls, CALLS, &error));
     SAME(poll_all(queue, CALLS), CALLS * 3);
   }
   OK(dcf_queue_poll(queue, &none, 1, -1, &count, &error));
@@ -64,10 +64,9 @@ static void many(dcf_worker worker, dcf_vertex vertex) {
   OK(dcf_queue_poll(queue, &none, 1, 1000000, &count, &error));
   SAME(count, 0);
   calls[5].udf.handle = 0;
-  FAILS(dcf_queue_submit(queue, calls, CALLS, NULL, &error), DCF_BAD_HANDLE,
-        "calls[5]: the UDF handle");
-  OK(dcf_queue_submit(queue, calls, 0, NULL, &error));
-  FAILS(dcf_queue_submit(queue, NULL, 1, NULL, &error), DCF_INVALID_ARGUMENT, "calls is NULL");
+  FAILS(dcf_queue_submit(queue, calls, CALLS, &error), DCF_BAD_HANDLE, "calls[5]: the UDF handle");
+  OK(dcf_queue_submit(queue, calls, 0, &error));
+  FAILS(dcf_queue_submit(queue, NULL, 1, &error), DCF_INVALID_ARGUMENT, "calls is NULL");
   FAILS(dcf_queue_cancel(queue, 12345, &error), DCF_NOT_FOUND, "12345");
   OK(dcf_queue_close(queue, &error));
   FAILS(dcf_queue_poll(queue, &none, 1, -1, &count, &error), DCF_BAD_HANDLE, "queue handle");
@@ -92,7 +91,7 @@ static void cancel(dcf_worker worker, dcf_vertex vertex) {
   dcf_udf udf = register_udf(worker, "heeds", 0, heeds, NULL, &running);
   dcf_call call = call_on(udf, &vertex, &of_call);
   OK(dcf_queue_open(worker, &queue, &error));
-  OK(dcf_queue_submit(queue, &call, 1, NULL, &error));
+  OK(dcf_queue_submit(queue, &call, 1, &error));
   CHECK(call.ticket != 0);
   while (!atomic_load(&running)) sched_yield();
   OK(dcf_queue_cancel(queue, call.ticket, &error));
@@ -104,7 +103,7 @@ static void cancel(dcf_worker worker, dcf_vertex vertex) {
 
   /* Closing cancels, too, and leaves a call that was not polled as it was submitted. */
   atomic_store(&running, 0);
-  OK(dcf_queue_submit(queue, &call, 1, NULL, &error));
+  OK(dcf_queue_submit(queue, &call, 1, &error));
   while (!atomic_load(&running)) sched_yield();
   call.status = 77;
   OK(dcf_queue_close(queue, &error));
@@ -124,7 +123,7 @@ static void late(dcf_worker worker, dcf_vertex vertex) {
   dcf_call call = call_on(udf, &vertex, &of_call);
   call.timeout_ns = 50000000;
   OK(dcf_queue_open(worker, &queue, &error));
-  OK(dcf_queue_submit(queue, &call, 1, NULL, &error));
+  OK(dcf_queue_submit(queue, &call, 1, &error));
   latch_await(&shut, 1);
   OK(dcf_queue_poll(queue, &done, 1, 0, &count, &error));
   SAME(count, 1);
@@ -165,7 +164,7 @@ static void caller_thread(dcf_worker worker, dcf_vertex vertex) {
   call.buffer = buffer;
   call.buffer_size = sizeof buffer;
   OK(dcf_queue_open(worker, &queue, &error));
-  OK(dcf_queue_submit(queue, &call, 1, NULL, &error));
+  OK(dcf_queue_submit(queue, &call, 1, &error));
   OK(dcf_queue_poll(queue, &done, 1, 0, &count, &error));
   SAME(count, 1);
   SAME(call.status, DCF_OK);
@@ -202,7 +201,7 @@ static void close_while_stuck(void) {
   dcf_call call = call_on(udf, &vertex, &of_call);
   call.timeout_ns = 20000000;
   OK(dcf_queue_open(worker, &queue, &error));
-  OK(dcf_queue_submit(queue, &call, 1, NULL, &error));
+  OK(dcf_queue_submit(queue, &call, 1, &error));
   latch_await(&shut, 1);
   dcf_call* done;
   size_t count;

@@ -79,7 +79,7 @@ static void use_queue(uint64_t* random) {
     calls[i].buffer = &got[i];
     calls[i].buffer_size = sizeof got[i];
   }
-  OK(dcf_queue_submit(queue, calls, 4, NULL, &error));
+  OK(dcf_queue_submit(queue, calls, 4, &error));
   for (size_t left = 4, count; left > 0; left -= count) {
     OK(dcf_queue_poll(queue, done, 4, 0, &count, &error));
     CHECK(count > 0);

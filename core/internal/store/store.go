@@ -82,8 +82,13 @@ func (s *Store) Unpin(p Pin) {
 // Epochs is where C finds the store's pins, as dcf_epochs. The memory outlives the store.
 func (s *Store) Epochs() unsafe.Pointer { return unsafe.Pointer(s.epochs.c) }
 
-// Held gives the pin of that index, which C took and hands over: it is given back with Unpin.
-func Held(index int) Pin { return Pin{index} }
+// Held gives the pin of that index, which C took and hands over: it is given back with Unpin. What
+// the one who held it before wrote in Go happened before: C's taking is nothing that Go's memory
+// model knows, so the word is looked at once more.
+func (s *Store) Held(index int) Pin {
+	s.epochs.c.Pins[index].Word.Load()
+	return Pin{index}
+}
 
 // Count adds to the calls that were run under the caller's pin and needed nothing else.
 func (s *Store) Count(p Pin, calls int) { s.epochs.c.Pins[p.index].Calls += int64(calls) }

@@ -76,7 +76,7 @@ int queue_submit(PyObject* object, CallFrame* frame, PyObject* future) {
   call->frame.call.user_data = call;
   enter(self, call);
   give_interpreter();
-  dcf_status status = dcf_queue_submit(self->handle, &call->frame.call, 1, NULL, &error);
+  dcf_status status = dcf_queue_submit(self->handle, &call->frame.call, 1, &error);
   const bool signalled = !take_interpreter();
   if (status != DCF_OK) {
     PyObject* raised = take_exception();
