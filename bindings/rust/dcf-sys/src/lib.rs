@@ -1,0 +1,52 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+/// What `dcf.h` declares.
+#[allow(non_camel_case_types, non_snake_case, missing_docs, unreachable_pub, clippy::all)]
+mod bindings {
+    #[cfg(not(feature = "bindgen"))]
+    include!("bindings.rs");
+    #[cfg(feature = "bindgen")]
+    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+}
+
+use core::mem;
+
+pub use bindings::*;
+
+/// Gives a struct of `dcf.h` its first value, which the header has as `DCF_..._INIT`: its size, and
+/// zeros but for what is named.
+macro_rules! init {
+    ($($name:ident { $($field:ident: $value:expr),* })*) => {$(
+        impl $name {
+            /// What a program starts from, as `dcf.h` has it.
+            pub const INIT: Self = Self {
+                struct_size: mem::size_of::<Self>() as u32,
+                $($field: $value,)*
+                // SAFETY: all that is in this struct may be zero: numbers, pointers, and functions
+                // in an Option.
+                ..unsafe { mem::zeroed() }
+            };
+        }
+    )*};
+}
+
+init! {
+    dcf_worker_options { spin_ns: -1 }
+    dcf_vertex_info {}
+    dcf_put_options {}
+    dcf_spawn {}
+    dcf_udf_definition {}
+    dcf_call {}
+    dcf_call_more {}
+}
+
+impl dcf_bytes {
+    /// Lends bytes to the library.
+    pub const fn new(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr().cast(), size: bytes.len() }
+    }
+
+    /// No bytes.
+    pub const EMPTY: Self = Self { data: core::ptr::null(), size: 0 };
+}

@@ -1,0 +1,97 @@
+//! Many calls in one crossing into the library.
+
+use dcf_sys as sys;
+
+use crate::call::{Call, Prepared};
+use crate::error::{Error, Result, call};
+use crate::result::{Answered, FromResult, Slot, clear};
+use crate::worker::Worker;
+
+/// Calls that run together, in one crossing into the library; [`Worker::calls`] gives them. They can
+/// be run again, which costs less than to prepare them anew.
+///
+/// ```
+/// let worker = dcf::Worker::open(&dcf::Options::default())?;
+/// let square = dcf::Udf::new("square")
+///     .calculate(|cx| Ok(cx.value::<i64>()?.pow(2)))
+///     .register(&worker)?;
+/// let vertices = [worker.put(None, 3i64)?, worker.put(None, 4i64)?];
+/// let mut calls = worker.calls(vertices.iter().map(|v| worker.call(&square, v)))?;
+/// calls.run()?;
+/// let squares: Vec<i64> = calls.results().collect::<dcf::Result<_>>()?;
+/// assert_eq!(squares, [9, 16]);
+/// # Ok::<(), dcf::Error>(())
+/// ```
+pub struct Calls<'a> {
+    worker: &'a Worker,
+    raw: Vec<sys::dcf_call>,
+    /// What raw points to: not to be moved.
+    slots: Box<[Slot]>,
+    _prepared: Box<[Prepared<'a>]>,
+    has_run: bool,
+}
+
+// SAFETY: it points to memory that it owns and that nobody else knows, and to Arrow data, which may
+// be freed on any thread. While the library uses it, `run` has it borrowed.
+unsafe impl Send for Calls<'_> {}
+
+impl<'a> Calls<'a> {
+    pub(crate) fn new(
+        worker: &'a Worker,
+        calls: impl IntoIterator<Item = Call<'a>>,
+    ) -> Result<Self> {
+        let prepare = |call: Call<'a>| {
+            let (of, request) = call.into_request()?;
+            if of.raw().handle != worker.raw().handle {
+                return Err(Error::invalid("a call of another worker: make it of this one"));
+            }
+            Prepared::new(request)
+        };
+        let mut prepared: Box<[_]> = calls.into_iter().map(prepare).collect::<Result<_>>()?;
+        let mut slots: Box<[_]> = prepared.iter().map(|_| Slot::new()).collect();
+        let raw = prepared.iter_mut().zip(&mut slots).map(|(one, slot)| one.raw(slot)).collect();
+        Ok(Self { worker, raw, slots, _prepared: prepared, has_run: false })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Runs all. What became of each is in its result; an error says why none ran.
+    pub fn run(&mut self) -> Result<()> {
+        if self.has_run {
+            self.raw.iter_mut().for_each(clear);
+        }
+        self.has_run = true;
+        let (worker, count) = (self.worker.raw(), self.raw.len());
+        // SAFETY: what the calls point to is owned by this, on the heap.
+        call(|error| unsafe { sys::dcf_call_run(worker, self.raw.as_mut_ptr(), count, error) })
+            .inspect_err(|_| self.has_run = false)
+    }
+
+    /// Gives the result of one. A table can be taken once, numbers and bytes as often as wanted.
+    /// Panics where there is no such call.
+    pub fn result<R: FromResult>(&mut self, index: usize) -> Result<R> {
+        if !self.has_run {
+            return Err(Error::invalid("the calls did not run: call Calls::run first"));
+        }
+        Answered::peek(&mut self.raw[index], &mut self.slots[index])
+    }
+
+    /// Gives the results in order.
+    pub fn results<R: FromResult>(&mut self) -> impl Iterator<Item = Result<R>> {
+        (0..self.len()).map(|index| self.result(index))
+    }
+}
+
+impl Drop for Calls<'_> {
+    fn drop(&mut self) {
+        self.raw.iter_mut().for_each(clear);
+    }
+}
