@@ -280,10 +280,13 @@ mod by_tokio {
         if !in_runtime {
             return queue.clone().drive_by_thread();
         }
-        let failed =
-            |error| Error::new(Status::Exhausted, format!("the queue's descriptor: {error}"));
-        let readable = descriptor(queue)?;
-        let readable = AsyncFd::with_interest(readable, Interest::READABLE).map_err(failed)?;
+        let own = descriptor(queue)?;
+        // SAFETY: an OwnedFd is the same open descriptor as long as it lives.
+        let readable = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
+        let readable = readable.map_err(|error| {
+            let error = std::io::Error::from(error);
+            Error::new(Status::Exhausted, format!("the queue's descriptor: {error}"))
+        })?;
         let driver = Driver { queue: queue.clone(), readable };
         let task = Handle::current().spawn(driver.run());
         let _ = queue.task.set(task.abort_handle());
