@@ -35,6 +35,7 @@ pub const DCF_UDF_CALLER_THREAD: u32 = 8;
 pub const DCF_CALL_AT_OWNER: u32 = 1;
 pub const DCF_CALL_HERE: u32 = 2;
 pub const DCF_CALL_TIMED: u32 = 4;
+pub const DCF_CALL_INLINE: u32 = 8;
 pub const DCF_RESULT_NONE: u32 = 0;
 pub const DCF_RESULT_BYTES: u32 = 1;
 pub const DCF_RESULT_ARRAY: u32 = 2;

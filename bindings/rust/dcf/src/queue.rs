@@ -1,7 +1,9 @@
 //! Queues of started calls, and who completes them: a thread, or a tokio runtime.
 
 use std::cell::UnsafeCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,8 +20,6 @@ use crate::worker::{Worker, locked};
 
 /// How many finished calls are taken at once.
 const MAX_POLL: usize = 64;
-/// How long the thread of a queue sleeps before it looks again: a queue that is closed wakes it.
-const POLL_NS: i64 = 60_000_000_000;
 
 /// Where a started call stands.
 enum Stage {
@@ -61,6 +61,7 @@ impl Started {
         let memory = Arc::get_mut(&mut started).expect("it is new").memory.get_mut();
         // Now that it lies where it will stay.
         memory.raw = memory._prepared.raw(&mut memory.slot);
+        memory.raw.flags |= sys::DCF_CALL_INLINE;
         memory.raw.user_data = address.cast_mut().cast();
         Ok(started)
     }
@@ -104,14 +105,25 @@ impl Drop for Started {
     }
 }
 
-/// One queue of the library. Exactly one driver polls it.
+/// One queue of the library. Exactly one driver takes what has finished.
 pub(crate) struct Queue {
     handle: sys::dcf_queue,
-    /// Those that were not polled, by their addresses, which are the calls' user_data.
-    going: Mutex<HashMap<usize, Arc<Started>>>,
+    going: Mutex<Going>,
+    /// Odd while the driver takes calls: a ticket that is 0 may then be one that it has just taken.
+    takes: AtomicU64,
     closed: AtomicBool,
-    #[cfg(feature = "tokio")]
-    task: std::sync::OnceLock<tokio::task::AbortHandle>,
+    /// Ends the driver.
+    stop: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+/// The calls that the library has, by their addresses, which are their user_data.
+#[derive(Default)]
+struct Going {
+    calls: HashMap<usize, Arc<Started>>,
+    /// Taken by the driver before who started them came to enter them.
+    early: HashSet<usize>,
+    /// The queue was closed, and its calls were ended.
+    closed: bool,
 }
 
 impl Queue {
@@ -119,33 +131,75 @@ impl Queue {
         let mut handle = sys::dcf_queue { handle: 0 };
         // SAFETY: a handle by value and a place for the answer.
         call(|error| unsafe { sys::dcf_queue_open(worker.raw(), &mut handle, error) })?;
-        Ok(Arc::new(Self {
-            handle,
-            going: Mutex::default(),
-            closed: AtomicBool::new(false),
-            #[cfg(feature = "tokio")]
-            task: std::sync::OnceLock::new(),
-        }))
+        let (going, takes, closed, stop) = Default::default();
+        Ok(Arc::new(Self { handle, going, takes, closed, stop }))
     }
 
+    /// Starts a call, or answers it at once where nothing has to be waited for.
     pub(crate) fn start(&self, request: Request<'_>) -> Result<Arc<Started>> {
         let started = Started::new(request)?;
-        let key = Arc::as_ptr(&started) as usize;
-        locked(&self.going).insert(key, started.clone());
         let memory = started.memory.get();
-        // SAFETY: a call at a fixed place, which `going` keeps there until it comes back.
+        let takes = self.takes.load(Ordering::SeqCst);
+        // The library's share of it, which the driver takes back.
+        let shared = Arc::into_raw(started.clone());
+        // SAFETY: a call at a fixed place, which its share keeps there.
         let submitted = call(|error| unsafe {
             sys::dcf_queue_submit(self.handle, &raw mut (*memory).raw, 1, error)
         });
         if let Err(error) = submitted {
-            locked(&self.going).remove(&key);
+            // SAFETY: the library did not take it.
+            drop(unsafe { Arc::from_raw(shared) });
             return Err(error);
         }
-        // SAFETY: the library wrote the ticket before the call could end, and takes it back when it
-        // does: both are ours to see, and a ticket that has gone is refused.
+        // SAFETY: the library wrote the ticket before the call could end; then it writes 0.
         let ticket = unsafe { AtomicU64::from_ptr(&raw mut (*memory).raw.ticket) };
-        started.ticket.store(ticket.load(Ordering::Relaxed), Ordering::Relaxed);
+        let ticket = ticket.load(Ordering::SeqCst);
+        if ticket == 0 && !self.was_taken(takes, shared as usize) {
+            // SAFETY: it was answered inside of submit, so nobody else will take the share.
+            drop(unsafe { Arc::from_raw(shared) });
+            *locked(&started.stage) = Stage::Done;
+        } else if ticket != 0 {
+            started.ticket.store(ticket, Ordering::Relaxed);
+            self.enter(&started);
+        }
         Ok(started)
+    }
+
+    /// Enters a call that the library has, unless the driver was faster.
+    fn enter(&self, started: &Arc<Started>) {
+        let key = Arc::as_ptr(started) as usize;
+        let mut going = locked(&self.going);
+        if going.early.remove(&key) {
+            return;
+        }
+        if going.closed {
+            drop(going);
+            return started.end(Stage::Closed); // the library may still refer to its share
+        }
+        going.calls.insert(key, started.clone());
+    }
+
+    /// Whether the driver took this call after it had taken so many times.
+    fn was_taken(&self, before: u64, key: usize) -> bool {
+        let now = self.takes.load(Ordering::SeqCst);
+        if now == before && now % 2 == 0 {
+            return false;
+        }
+        // A take under way waits for nothing, so it is over soon.
+        while now % 2 == 1 && self.takes.load(Ordering::SeqCst) == now {
+            thread::yield_now();
+        }
+        locked(&self.going).early.remove(&key)
+    }
+
+    /// Sets what ends the driver.
+    fn stop_by(&self, stop: impl Fn() + Send + 'static) {
+        *locked(&self.stop) = Some(Box::new(stop));
+        if self.closed.load(Ordering::Acquire)
+            && let Some(stop) = locked(&self.stop).take()
+        {
+            stop();
+        }
     }
 
     /// Asks a call to end early, whose answer nobody wants.
@@ -159,21 +213,33 @@ impl Queue {
     }
 
     /// Takes finished calls and wakes who waits for them; gives how many they were.
-    fn poll(&self, timeout_ns: i64) -> Result<usize> {
+    fn take(&self) -> Result<usize> {
         let mut done = [ptr::null_mut(); MAX_POLL];
         let mut count = 0;
+        self.takes.fetch_add(1, Ordering::SeqCst);
         // SAFETY: a handle by value, and room for so many.
-        call(|error| unsafe {
+        let polled = call(|error| unsafe {
             let room = done.as_mut_ptr();
-            sys::dcf_queue_poll(self.handle, room, MAX_POLL, timeout_ns, &mut count, error)
-        })?;
-        for raw in &done[..count] {
-            // SAFETY: it is a call of this queue, which `going` keeps.
-            let key = unsafe { (**raw).user_data } as usize;
-            let started = locked(&self.going).remove(&key);
-            started.expect("a call comes back once").end(Stage::Done);
+            sys::dcf_queue_poll(self.handle, room, MAX_POLL, -1, &mut count, error)
+        });
+        let calls = done.map(|raw| (!raw.is_null()).then(|| self.taken(raw)));
+        self.takes.fetch_add(1, Ordering::SeqCst);
+        for started in calls.into_iter().flatten() {
+            started.end(Stage::Done);
         }
-        Ok(count)
+        polled.map(|()| count)
+    }
+
+    /// Takes the library's share of a call back.
+    fn taken(&self, raw: *mut sys::dcf_call) -> Arc<Started> {
+        // SAFETY: the user_data of a call of this queue is such a share, and each comes back once.
+        let started = unsafe { Arc::from_raw((*raw).user_data.cast::<Started>()) };
+        let key = Arc::as_ptr(&started) as usize;
+        let mut going = locked(&self.going);
+        if going.calls.remove(&key).is_none() {
+            going.early.insert(key);
+        }
+        started
     }
 
     /// Cancels what is under way and waits for it. From inside a callback nothing happens.
@@ -187,14 +253,19 @@ impl Queue {
             self.closed.store(false, Ordering::Release);
             return closed;
         }
-        #[cfg(feature = "tokio")]
-        if let Some(task) = self.task.get() {
-            task.abort();
+        if let Some(stop) = locked(&self.stop).take() {
+            stop();
         }
-        for started in std::mem::take(&mut *locked(&self.going)).into_values() {
-            if closed.is_err() {
-                // A callback never returned, and what its call refers to must stay.
-                std::mem::forget(started.clone());
+        let calls = {
+            let mut going = locked(&self.going);
+            going.closed = true;
+            std::mem::take(&mut going.calls)
+        };
+        for started in calls.into_values() {
+            if closed.is_ok() {
+                // SAFETY: the library refers to none of these any more, so its share is given back.
+                // Else a callback never returned, and what its call refers to must stay.
+                drop(unsafe { Arc::from_raw(Arc::as_ptr(&started)) });
             }
             started.end(Stage::Closed);
         }
@@ -203,13 +274,59 @@ impl Queue {
 
     /// Completes calls on a thread, until the queue is closed.
     fn drive_by_thread(self: Arc<Self>) -> Result<()> {
-        let builder = thread::Builder::new().name("dcf-completions".into());
-        let drive = move || while self.poll(POLL_NS).is_ok() {};
-        match builder.spawn(drive) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Error::new(Status::Exhausted, format!("no thread: {error}"))),
-        }
+        let failed =
+            |error: io::Error| Error::new(Status::Exhausted, format!("no thread: {error}"));
+        let (ready, wake) = (self.descriptor()?, stop_event().map_err(failed)?);
+        let woken = wake.try_clone().map_err(failed)?;
+        let queue = self.clone();
+        let drive = move || {
+            while wait(&ready, &woken) {
+                while queue.take().is_ok_and(|count| count > 0) {}
+            }
+        };
+        thread::Builder::new().name("dcf-completions".into()).spawn(drive).map_err(failed)?;
+        // Where a runtime drove it before, that has ended, and its stop does nothing any more.
+        self.stop_by(move || set(&wake));
+        Ok(())
     }
+
+    /// A descriptor of our own that is readable while the queue has something: who looks at it may
+    /// do so for a moment longer than the queue lives.
+    fn descriptor(&self) -> Result<OwnedFd> {
+        let mut fd = -1;
+        // SAFETY: a handle by value and a place for the answer.
+        call(|error| unsafe { sys::dcf_queue_fd(self.handle, &mut fd, error) })?;
+        // SAFETY: it is open as long as the queue, which its users do not close meanwhile.
+        let lent = unsafe { BorrowedFd::borrow_raw(fd) };
+        let own = lent.try_clone_to_owned();
+        own.map_err(|error| Error::new(Status::Exhausted, format!("no descriptor: {error}")))
+    }
+}
+
+/// A descriptor that becomes readable when it is [`set`].
+fn stop_event() -> io::Result<OwnedFd> {
+    // SAFETY: numbers only.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn set(event: &OwnedFd) {
+    // SAFETY: the descriptor is open; eight bytes are what an eventfd takes.
+    unsafe { libc::write(event.as_raw_fd(), (&raw const ONE).cast(), size_of::<u64>()) };
+}
+static ONE: u64 = 1;
+
+/// Waits until something is ready, or says that it is time to stop.
+fn wait(ready: &OwnedFd, stop: &OwnedFd) -> bool {
+    let poll = |fd: &OwnedFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut both = [poll(ready), poll(stop)];
+    // SAFETY: two open descriptors. It waits until the worker is closed, as its thread does.
+    unsafe { libc::poll(both.as_mut_ptr(), 2, -1) };
+    both[1].revents == 0
 }
 
 /// Whose loop completes calls: a runtime's, or that of a thread.
@@ -264,8 +381,6 @@ use by_tokio::{current_runtime, drive};
 
 #[cfg(feature = "tokio")]
 mod by_tokio {
-    use std::os::fd::{BorrowedFd, OwnedFd};
-
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
     use tokio::runtime::Handle;
@@ -280,7 +395,7 @@ mod by_tokio {
         if !in_runtime {
             return queue.clone().drive_by_thread();
         }
-        let own = descriptor(queue)?;
+        let own = queue.descriptor()?;
         // SAFETY: an OwnedFd is the same open descriptor as long as it lives.
         let readable = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
         let readable = readable.map_err(|error| {
@@ -289,20 +404,9 @@ mod by_tokio {
         })?;
         let driver = Driver { queue: queue.clone(), readable };
         let task = Handle::current().spawn(driver.run());
-        let _ = queue.task.set(task.abort_handle());
+        let task = task.abort_handle();
+        queue.stop_by(move || task.abort());
         Ok(())
-    }
-
-    /// A descriptor of our own that is readable while the queue has something: the runtime may look
-    /// at it for a moment longer than the queue lives.
-    fn descriptor(queue: &Queue) -> Result<OwnedFd> {
-        let mut fd = -1;
-        // SAFETY: a handle by value and a place for the answer.
-        call(|error| unsafe { sys::dcf_queue_fd(queue.handle, &mut fd, error) })?;
-        // SAFETY: it is open as long as the queue, which nobody closes before it is returned.
-        let lent = unsafe { BorrowedFd::borrow_raw(fd) };
-        let own = lent.try_clone_to_owned();
-        own.map_err(|error| Error::new(Status::Exhausted, format!("no descriptor: {error}")))
     }
 
     struct Driver {
@@ -313,7 +417,7 @@ mod by_tokio {
     impl Driver {
         async fn run(self) {
             while let Ok(mut ready) = self.readable.readable().await {
-                match self.queue.poll(-1) {
+                match self.queue.take() {
                     Ok(0) => ready.clear_ready(),
                     Ok(_) => {}
                     Err(_) => return, // it was closed

@@ -242,8 +242,12 @@ fn a_library_of_another_abi_is_refused() {
     let mut source = String::from("#include <stdlib.h>\n#include <stdint.h>\n");
     for line in std::fs::read_to_string(&map).unwrap().lines() {
         match line.trim().strip_suffix(';') {
-            Some("dcf_abi_version") => source += "uint32_t dcf_abi_version(void) { return 0x20000; }\n",
-            Some(name) if name.starts_with("dcf_") => source += &format!("void {name}(void) {{ abort(); }}\n"),
+            Some("dcf_abi_version") => {
+                source += "uint32_t dcf_abi_version(void) { return 0x20000; }\n"
+            }
+            Some(name) if name.starts_with("dcf_") => {
+                source += &format!("void {name}(void) {{ abort(); }}\n")
+            }
             _ => {}
         }
     }

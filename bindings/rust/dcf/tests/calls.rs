@@ -49,7 +49,8 @@ fn nothing_is_copied_either_way() {
     let data = |batch: &RecordBatch| batch.column(0).to_data().buffers()[0].as_ptr() as u64;
     let put = data(&batch);
     let vertex = worker.put(None, batch).unwrap();
-    let seen = Udf::new("seen").calculate(move |cx| Ok(data(cx.batch()?))).register(&worker).unwrap();
+    let seen =
+        Udf::new("seen").calculate(move |cx| Ok(data(cx.batch()?))).register(&worker).unwrap();
     assert_eq!(worker.call(&seen, &vertex).run::<u64>().unwrap(), put);
     assert_eq!(data(&vertex.batch().unwrap().unwrap()), put);
 }
@@ -111,7 +112,8 @@ fn without_a_merge_parts_come_one_by_one() {
     assert_eq!(worker.call(&each, &group).run::<Parts<i64>>().unwrap().0, [0, 2, 4]);
     let error = worker.call(&each, &group).run::<i64>().unwrap_err();
     assert!(error.message().contains("dcf::Parts"), "{error}");
-    let whole = Udf::new("whole").calculate(|cx| Ok(cx.batch()?.clone())).register(&worker).unwrap();
+    let whole =
+        Udf::new("whole").calculate(|cx| Ok(cx.batch()?.clone())).register(&worker).unwrap();
     let parts = worker.call(&whole, &group).run::<Parts<RecordBatch>>().unwrap().0;
     assert_eq!(parts.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 2, 2]);
 }
@@ -201,7 +203,8 @@ fn a_failure_leaves_no_effects() {
     assert_eq!((error.status(), error.effects()), (Status::Aborted, Effects::None));
     let value = vertex.batch().unwrap().unwrap();
     assert_eq!(value.column(0).as_primitive::<Int64Type>().value(0), 1);
-    let reads = Udf::new("reads").calculate(|cx| Ok(cx.set_value(3i64)?)).register(&worker).unwrap();
+    let reads =
+        Udf::new("reads").calculate(|cx| Ok(cx.set_value(3i64)?)).register(&worker).unwrap();
     let error = worker.call(&reads, &vertex).run::<()>().unwrap_err();
     assert!(error.message().contains("DCF_UDF_UPDATES"), "{error}");
 }
@@ -229,11 +232,14 @@ fn spawns_go_on_elsewhere() {
     // Vertex 3 is met twice: with 1 and with 2 as the argument, which are different spawns.
     assert_eq!(worker.call(&sum(false), &tree[0]).arguments(0i64).run::<i64>().unwrap(), 9);
     assert_eq!(worker.call(&sum(true), &tree[0]).arguments(0i64).run::<i64>().unwrap(), 9);
-    let _leaf = Udf::new("leaf").calculate(|cx| Ok(10 * cx.value::<i64>()?)).register(&worker).unwrap();
+    let _leaf =
+        Udf::new("leaf").calculate(|cx| Ok(10 * cx.value::<i64>()?)).register(&worker).unwrap();
     let hop = Udf::new("hop")
         .calculate(|cx| {
             let spawns = cx.children().iter().map(|child| Spawn::new(child));
-            spawns.into_iter().try_for_each(|spawn| cx.spawn_with(spawn?.function("leaf").once()))?;
+            spawns
+                .into_iter()
+                .try_for_each(|spawn| cx.spawn_with(spawn?.function("leaf").once()))?;
             Ok(())
         })
         .register(&worker)
@@ -303,7 +309,8 @@ fn builtins_with_all_that_they_take() {
         ("delay", Arc::new(Int64Array::from(vec![Some(2), None, Some(61), Some(-3)]))),
     ]);
     let flights = worker.put_with("flights", flights, &Put::new().shards(2)).unwrap();
-    let one = |builtin: &dcf::builtins::Aggregate| worker.call(builtin, &flights).run::<i64>().unwrap();
+    let one =
+        |builtin: &dcf::builtins::Aggregate| worker.call(builtin, &flights).run::<i64>().unwrap();
     assert_eq!(one(&count()), 4);
     assert_eq!(one(&builtins::count_of("delay")), 3);
     assert_eq!((one(&min("delay")), one(&max("delay"))), (-3, 61));
@@ -314,7 +321,8 @@ fn builtins_with_all_that_they_take() {
     let none = max("delay").filter("delay", ">", 1000);
     assert_eq!(worker.call(&none, &flights).run::<Option<i64>>().unwrap(), None);
 
-    let grouped = aggregate([("n", count()), ("worst", max("delay")), ("spread", variance("delay", 0))]);
+    let grouped =
+        aggregate([("n", count()), ("worst", max("delay")), ("spread", variance("delay", 0))]);
     let grouped = grouped.by(["carrier"]);
     let rows = worker.call(&grouped, &flights).run::<RecordBatch>().unwrap();
     assert_eq!(rows.column(0).as_string::<i32>(), &StringArray::from(vec!["AA", "B6", "UA"]));

@@ -110,7 +110,8 @@ fn a_guest_of_a_dcfnode() {
     let (_node, address) = node();
     let worker = open(&Options::new().join(address));
     let words = table(vec![("w", Arc::new(StringArray::from(vec![Some("a"), None, Some("ccc")])))]);
-    let batches = RecordBatchIterator::new(vec![Ok(words.clone()), Ok(words.slice(1, 2))], words.schema());
+    let batches =
+        RecordBatchIterator::new(vec![Ok(words.clone()), Ok(words.slice(1, 2))], words.schema());
     let there = worker.put_stream("words", batches, &Put::new().node(1)).unwrap();
     assert_eq!(there.info().unwrap().owner, 1);
     let answer: Answer<i64> = worker.call("count", "words").run().unwrap();

@@ -11,7 +11,8 @@ use dcf::{Answer, Options, Status, Udf};
 #[test]
 fn started_calls_come_back() {
     let worker = alone();
-    let vertices: Vec<_> = (0..50i64).map(|x| worker.put(None, numbers(vec![x])).unwrap()).collect();
+    let vertices: Vec<_> =
+        (0..50i64).map(|x| worker.put(None, numbers(vec![x])).unwrap()).collect();
     let total = total().register(&worker).unwrap();
     let futures: Vec<_> = vertices.iter().map(|v| worker.call(&total, v).start::<i64>()).collect();
     drop(vertices); // the calls keep what they need

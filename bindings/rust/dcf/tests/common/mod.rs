@@ -56,7 +56,8 @@ extern "C" fn check_leaks() {
 }
 
 pub fn table(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+        .unwrap()
 }
 
 pub fn numbers(values: impl Into<Int64Array>) -> RecordBatch {
