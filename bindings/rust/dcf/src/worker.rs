@@ -253,11 +253,11 @@ impl Worker {
             return Ok(*handle);
         }
         let handle = self.open_function(name)?;
-        let mut names = locked(&self.shared.names);
-        if let Some(first) = names.insert(name.into(), handle) {
-            release(first);
+        let first = *locked(&self.shared.names).entry(name.into()).or_insert(handle);
+        if first.handle != handle.handle {
+            release(handle); // another thread was faster, and uses its own already
         }
-        Ok(handle)
+        Ok(first)
     }
 
     /// Prepares a call of a function on a vertex, or on several.
