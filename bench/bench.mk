@@ -14,7 +14,7 @@ bench_headers := include/dcf.h $(wildcard bench/c/*.h bench/floors/*.h)
 bench_shared := bench/c/fixture.c bench/c/functions.c bench/c/measure.c
 bench_link := -Lbuild/lib -ldcf -pthread -Wl,-rpath,'$$ORIGIN/../lib'
 bench_link_floors := -Lbuild/bench -ldcffloors -Wl,-rpath,'$$ORIGIN'
-bench_programs := $(addprefix build/bench/,dcfbench localgo local memory server remote peer dcfpeer)
+bench_programs := $(addprefix build/bench/,dcfbench localgo local memory server remote peer dcfpeer rust)
 
 .PHONY: bench bench-quick bench-build
 
@@ -45,6 +45,17 @@ build/bench/server build/bench/remote: build/bench/%: bench/c/%.c bench/c/echo.c
 build/bench/memory build/bench/peer: build/bench/%: bench/c/%.c $(bench_shared) $(bench_headers) \
 		$(bench_dcf)
 	gcc $(bench_cflags) -o $@ $(filter %.c,$^) $(bench_link)
+
+build/bench/libdcfmeasure.a: bench/c/measure.c bench/c/measure.h
+	@mkdir -p $(@D)
+	gcc $(bench_cflags) -c -o build/bench/measure.o $<
+	ar rcs $@ build/bench/measure.o
+
+# cargo decides by itself what is out of date.
+.PHONY: build/bench/rust
+build/bench/rust: build/bench/libdcfmeasure.a $(bench_dcf) $(bench_floors)
+	cd bindings/rust && cargo build --quiet --locked --release -p dcf-bench
+	cp build/cargo/release/dcf-bench $@
 
 build/bench/python/_bench.abi3.so: bench/python/module.c bench/c/functions.c $(bench_headers) \
 		$(bench_floors) $(if $(filter $(VENV)/bin/python,$(BENCH_PYTHON)),$(VENV)/.dcf)

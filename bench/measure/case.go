@@ -50,6 +50,7 @@ type Case struct {
 const (
 	emptyExport    = "C into an empty Go export"
 	callback       = "C into Go into a C function and back"
+	rustCallback   = "Rust into Go into a Rust function and back"
 	twoExports     = emptyExport + " on two threads, plus a call less an export on one thread"
 	emptyExportNs  = 50
 	callbackNs     = 76
@@ -95,6 +96,14 @@ var Cases = []Case{
 		Limit: Limit{AtMost: 1, Unit: "KiB copied"}},
 	{Name: "import", What: "a Python that imports dcf and makes a call",
 		Floor: "a Python that imports an empty extension", Limit: Limit{Times: 1, PlusNs: 40e6}},
+	{Name: "local/rust", What: "Rust program, Rust function, local vertex",
+		Floor: rustCallback, ExpectedFloorNs: callbackNs, Limit: Limit{Times: 1.6}},
+	{Name: "local/rust-64", What: "64 calls in one Calls::run; per call",
+		Floor: rustCallback, ExpectedFloorNs: callbackNs, Limit: Limit{Times: 0.3}},
+	{Name: "async/rust", What: "an awaited call that is answered at once",
+		Floor: "the call that is not awaited", Limit: Limit{Times: 1, PlusNs: 60}},
+	{Name: "async/rust-fd", What: "an awaited call that a thread of dcf answers",
+		Floor: "an eventfd written by another thread, awaited", Limit: Limit{Times: 1.5}},
 	{Name: "tcp/1-one-cpu", What: "a call over TCP, both ends on one processor",
 		Floor: "C blocking ping-pong of equal frames", ExpectedFloorNs: pingOneCPUNs,
 		Limit: Limit{Times: 1.2}},

@@ -43,6 +43,8 @@ func (b *bench) blocks(c *measure.Case) ([]measure.Block, error) {
 		return b.size(c)
 	case c.Name == "local/go":
 		return b.drive(c, b.driver("localgo", process.AnyCPU))
+	case needsRust(c):
+		return b.drive(c, b.driver("rust", process.AnyCPU))
 	case needsPython(c):
 		return b.drive(c, &process.Command{Path: b.python, Args: []string{pythonDriver(c)},
 			Env: []string{"PYTHONPATH=" + filepath.Join(b.build, "bench", "python")}, CPU: process.AnyCPU})
@@ -77,6 +79,11 @@ func pythonDriver(c *measure.Case) string {
 
 // needsPython says whether a case is about Python.
 func needsPython(c *measure.Case) bool { return pythonDriver(c) != "" }
+
+// needsRust says whether a case is about Rust.
+func needsRust(c *measure.Case) bool {
+	return strings.HasPrefix(c.Name, "local/rust") || strings.HasPrefix(c.Name, "async/rust")
+}
 
 // remote starts a server and runs the driver that calls it.
 func (b *bench) remote(c *measure.Case, name string) (blocks []measure.Block, err error) {
