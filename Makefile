@@ -9,7 +9,7 @@ PYTHON ?= python3
 TEST_FLAGS ?=
 FUZZ_TIME ?= 30s
 
-.PHONY: help build run test test-go test-race test-python test-examples test-docs check docs docs-serve generate abi fuzz clean
+.PHONY: help build run test test-go test-race test-python test-rust test-examples test-docs check docs docs-serve generate abi fuzz clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -55,7 +55,7 @@ $(VENV)/.check: $(VENV)/.test requirements-check.txt
 run: build $(VENV)/.demo ## The main job: flights of 2013 over two nodes, three ways
 	$(VENV)/bin/python examples/flights/run.py
 
-test: test-go test-race test-python test-examples test-docs ## Pass all tests of all languages
+test: test-go test-race test-python test-rust test-examples test-docs ## Pass all tests of all languages
 
 test-go: build ## Go tests, and the C programs that they compile and run
 	go vet ./...
@@ -66,6 +66,12 @@ test-race: build ## Go tests under the race detector
 
 test-python: $(VENV)/.test ## Python tests
 	cd bindings/python && $(CURDIR)/$(VENV)/bin/python -m pytest -q
+
+# What cargo builds goes to build/cargo, for which bindings/rust/.cargo/config.toml sees.
+test-rust: build ## Rust tests, its documentation's examples, and its crates
+	cd bindings/rust && cargo test --quiet --locked --features tokio -p dcf -p dcf-sys
+	cd bindings/rust && cargo check --quiet --locked -p dcf
+	bindings/rust/consumer/test.sh
 
 test-examples: build $(VENV)/.demo ## Run the examples and compare what they say
 	$(VENV)/bin/python examples/check.py
@@ -98,6 +104,9 @@ check: $(VENV)/.check build/bin/golangci-lint ## Formatting, linters, types, gen
 	$(VENV)/bin/clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd bindings/python && $(CURDIR)/$(VENV)/bin/mypy --strict src/dcf
+	cd bindings/rust && cargo fmt --all --check
+	cd bindings/rust && cargo clippy --quiet --locked --all-targets --features tokio -p dcf -p dcf-sys -p dcf-bench \
+		-- -D warnings
 	$(MAKE) --no-print-directory generate && git diff --exit-code
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -108,8 +117,9 @@ build/bin/golangci-lint:
 arrow-page: $(VENV)/.test ## Write what works with which Arrow library into docs/arrow.md anew
 	$(VENV)/bin/python bindings/python/tests/arrow_page.py
 
-generate: ## Write the generated files anew
+generate: $(VENV)/.check ## Write the generated files anew
 	schemas/generate.sh
+	bindings/rust/dcf-sys/generate.sh $(VENV)/bin/python
 
 abi: build ## Compare the header, the library and their users
 	go test -count=1 ./capi/abi

@@ -98,6 +98,31 @@ func (h *Header) Probe() string {
 	return out.String()
 }
 
+// RustList gives the same list out of Rust's bindings; what they lack has no number in it.
+func RustList(h *Header, bindings string) string {
+	var out strings.Builder
+	write := func(name, pattern string) {
+		number := ""
+		if match := regexp.MustCompile(pattern).FindStringSubmatch(bindings); match != nil {
+			number = match[1]
+		}
+		fmt.Fprintf(&out, "%s %s\n", name, number)
+	}
+	for _, name := range h.Constants() {
+		write(name, `pub const `+name+`: \w+ = (\d+);`)
+	}
+	last := ""
+	for _, f := range h.Fields() {
+		if f.Struct != last {
+			last = f.Struct
+			write(f.Struct, `\["Size of `+f.Struct+`"\]\[[^\]]*- (\d+)usize\]`)
+		}
+		name := f.Struct + "::" + f.Name
+		write(f.Struct+"."+f.Name, `\["Offset of field: `+name+`"\]\s*\[[^\]]*- (\d+)usize\]`)
+	}
+	return out.String()
+}
+
 // Exported reads what `nm -D --defined-only` prints: the functions of a library, sorted.
 func Exported(output []byte) []string {
 	var names []string
@@ -122,12 +147,12 @@ func Mapped(script []byte) []string {
 	return names
 }
 
-// Used gives those of the names that occur in the C, Python or Go files below a folder, sorted.
+// Used gives those of the names that occur in the C, Python or Rust files below a folder, sorted.
 func Used(folder string, names []string) ([]string, error) {
 	word := regexp.MustCompile(`\bdcf_\w+\b`)
 	found := map[string]bool{}
 	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
-		isSource := slices.Contains([]string{".c", ".h", ".py"}, filepath.Ext(path))
+		isSource := slices.Contains([]string{".c", ".h", ".py", ".rs"}, filepath.Ext(path))
 		if err != nil || entry.IsDir() || !isSource {
 			return err
 		}

@@ -133,13 +133,23 @@ func TestStatusNames(t *testing.T) {
 
 // TestPythonUsesAll sees that no function is forgotten in the Python package.
 func TestPythonUsesAll(t *testing.T) {
+	requireUsesAll(t, "../../bindings/python/src", "python-unused.txt")
+}
+
+// TestRustUsesAll sees that no function is forgotten in the crate dcf; dcf-sys declares them all.
+func TestRustUsesAll(t *testing.T) {
+	requireUsesAll(t, "../../bindings/rust/dcf/src", "rust-unused.txt")
+}
+
+func requireUsesAll(t *testing.T, folder, list string) {
+	t.Helper()
 	names := header(t).Functions()
-	used, err := abi.Used("../../bindings/python/src", names)
+	used, err := abi.Used(folder, names)
 	require.NoError(t, err)
-	unused, err := abi.Unused("python-unused.txt")
+	unused, err := abi.Unused(list)
 	require.NoError(t, err)
 	for _, name := range used {
-		require.NotContains(t, unused, name, "python-unused.txt lists a function that is used")
+		require.NotContains(t, unused, name, "%s lists a function that is used", list)
 		delete(unused, name)
 	}
 	listed := len(unused)
@@ -147,8 +157,23 @@ func TestPythonUsesAll(t *testing.T) {
 		if _, ok := unused[name]; ok {
 			listed--
 		} else {
-			require.Contains(t, used, name, "neither used by bindings/python nor listed with a reason")
+			require.Contains(t, used, name, "neither used by %s nor listed with a reason", folder)
 		}
 	}
-	require.Zero(t, listed, "python-unused.txt lists what the header does not declare: %v", unused)
+	require.Zero(t, listed, "%s lists what the header does not declare: %v", list, unused)
+}
+
+// TestRustBindings compares what the committed bindings of Rust say with the committed list: the
+// compiler checks there that sizes and offsets are those, and here they are seen to be of today's
+// header.
+func TestRustBindings(t *testing.T) {
+	h := header(t)
+	bindings, err := os.ReadFile("../../bindings/rust/dcf-sys/src/bindings.rs")
+	require.NoError(t, err)
+	list, err := os.ReadFile("abi.txt")
+	require.NoError(t, err)
+	require.Equal(t, string(list), abi.RustList(h, string(bindings)), "run make generate")
+	for _, name := range h.Functions() {
+		require.Contains(t, string(bindings), "pub fn "+name+"(", "run make generate")
+	}
 }

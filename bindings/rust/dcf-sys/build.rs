@@ -9,7 +9,7 @@ const NOTHING: &str = "no libdcf: set DCF_LIB_DIR to the folder of libdcf.so, or
                        which builds it with Go";
 
 fn main() {
-    for name in ["DOCS_RS", "DCF_LIB_DIR", "DCF_BINDINGS", "PATH"] {
+    for name in ["DOCS_RS", "DCF_LIB_DIR", "DCF_BINDINGS", "DCF_CLANG_ARGS"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -82,6 +82,7 @@ fn bundle() -> Result<(), String> {
     }
     let go = env::var_os("GO").unwrap_or_else(|| "go".into());
     println!("cargo::rerun-if-env-changed=GO");
+    println!("cargo::rerun-if-env-changed=PATH");
     let archive = out_dir().join("libdcf.a");
     let version = format!("-s -w -X main.version={}", env!("CARGO_PKG_VERSION"));
     let build = Command::new(go)

@@ -92,7 +92,10 @@ pub(crate) fn watch_panics() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             if DEPTH.get() > 0 {
-                let said = panic.payload_as_str().unwrap_or("a value that is no text");
+                let payload = panic.payload();
+                let text = payload.downcast_ref::<&str>().copied();
+                let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+                let said = text.unwrap_or("a value that is no text");
                 let place = panic.location().map(ToString::to_string).unwrap_or_default();
                 let mut text = format!("panicked at {place}: {said}");
                 let backtrace = Backtrace::capture();

@@ -39,7 +39,7 @@ pub(crate) struct Started {
 struct Memory {
     raw: sys::dcf_call,
     slot: Slot,
-    _prepared: Prepared<'static>,
+    prepared: Prepared<'static>,
 }
 
 // SAFETY: `memory` is the library's alone until the stage is Done or Closed, and after that of the
@@ -51,19 +51,22 @@ unsafe impl Sync for Started {}
 impl Started {
     fn new(request: Request<'_>) -> Result<Arc<Self>> {
         let prepared = Prepared::new(request.into_owned())?;
-        let memory = Memory { raw: sys::dcf_call::INIT, slot: Slot::new(), _prepared: prepared };
-        let mut started = Arc::new(Self {
-            memory: UnsafeCell::new(memory),
-            ticket: AtomicU64::new(0),
-            stage: Mutex::new(Stage::Going(None)),
-        });
-        let address = Arc::as_ptr(&started);
-        let memory = Arc::get_mut(&mut started).expect("it is new").memory.get_mut();
-        // Now that it lies where it will stay.
-        memory.raw = memory._prepared.raw(&mut memory.slot);
-        memory.raw.flags |= sys::DCF_CALL_INLINE;
-        memory.raw.user_data = address.cast_mut().cast();
-        Ok(started)
+        let mut started = Arc::<Self>::new_uninit();
+        let place = Arc::get_mut(&mut started).expect("it is new").as_mut_ptr();
+        // SAFETY: all fields are written where they will stay; to move them would cost as much as a
+        // call does.
+        unsafe {
+            (&raw mut (*place).ticket).write(AtomicU64::new(0));
+            (&raw mut (*place).stage).write(Mutex::new(Stage::Going(None)));
+            let memory = UnsafeCell::raw_get(&raw const (*place).memory);
+            (&raw mut (*memory).prepared).write(prepared);
+            Slot::init(&raw mut (*memory).slot);
+            let mut raw = (*memory).prepared.raw(&mut (*memory).slot);
+            raw.flags |= sys::DCF_CALL_INLINE;
+            raw.user_data = place.cast();
+            (&raw mut (*memory).raw).write(raw);
+            Ok(started.assume_init())
+        }
     }
 
     /// Ends it, and wakes who waits.
@@ -182,11 +185,11 @@ impl Queue {
     /// Whether the driver took this call after it had taken so many times.
     fn was_taken(&self, before: u64, key: usize) -> bool {
         let now = self.takes.load(Ordering::SeqCst);
-        if now == before && now % 2 == 0 {
+        if now == before && now & 1 == 0 {
             return false;
         }
         // A take under way waits for nothing, so it is over soon.
-        while now % 2 == 1 && self.takes.load(Ordering::SeqCst) == now {
+        while now & 1 == 1 && self.takes.load(Ordering::SeqCst) == now {
             thread::yield_now();
         }
         locked(&self.going).early.remove(&key)

@@ -34,6 +34,15 @@ impl Slot {
         }
     }
 
+    /// Makes a slot where it will stay.
+    ///
+    /// # Safety
+    /// `place` is memory for a slot.
+    pub(crate) unsafe fn init(place: *mut Self) {
+        // SAFETY: as promised; all other fields may stay as they are.
+        unsafe { (&raw mut (*place).more).write(sys::dcf_call_more::INIT) };
+    }
+
     /// A call that points to this, which stays where it is as long as the call is used.
     #[inline]
     pub(crate) fn raw(&mut self) -> sys::dcf_call {

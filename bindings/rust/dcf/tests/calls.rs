@@ -236,7 +236,7 @@ fn spawns_go_on_elsewhere() {
         Udf::new("leaf").calculate(|cx| Ok(10 * cx.value::<i64>()?)).register(&worker).unwrap();
     let hop = Udf::new("hop")
         .calculate(|cx| {
-            let spawns = cx.children().iter().map(|child| Spawn::new(child));
+            let spawns = cx.children().iter().map(Spawn::new);
             spawns
                 .into_iter()
                 .try_for_each(|spawn| cx.spawn_with(spawn?.function("leaf").once()))?;

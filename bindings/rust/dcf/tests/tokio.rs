@@ -49,7 +49,10 @@ fn a_queue_outlives_its_runtime() {
     });
     let slow = slow.register(&worker).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let future = runtime.block_on(async { worker.call(&slow, &vertex).start::<i64>() });
+    let entered = runtime.enter();
+    let future = worker.call(&slow, &vertex).start::<i64>();
+    drop(entered);
+    runtime.block_on(tokio::task::yield_now()); // its driver comes to be
     latch.reached();
     drop(runtime); // a thread goes on with its queue
     latch.open();
