@@ -18,8 +18,8 @@ fn a_panic_fails_its_call_only() {
     let vertex = worker.put(None, numbers(vec![1])).unwrap();
     let panics = Udf::new("panics").calculate(|cx| {
         if cx.arguments().is_empty() {
-            let missing: Option<i64> = None;
-            return Ok(missing.expect("a number is needed"));
+            let missing = cx.arguments().first().copied();
+            return Ok(i64::from(missing.expect("a number is needed")));
         }
         std::panic::panic_any(5u8)
     });
