@@ -35,7 +35,6 @@ pub const DCF_UDF_CALLER_THREAD: u32 = 8;
 pub const DCF_CALL_AT_OWNER: u32 = 1;
 pub const DCF_CALL_HERE: u32 = 2;
 pub const DCF_CALL_TIMED: u32 = 4;
-pub const DCF_CALL_INLINE: u32 = 8;
 pub const DCF_RESULT_NONE: u32 = 0;
 pub const DCF_RESULT_BYTES: u32 = 1;
 pub const DCF_RESULT_ARRAY: u32 = 2;
@@ -916,6 +915,7 @@ unsafe extern "C" {
         queue: dcf_queue,
         calls: *mut dcf_call,
         count: usize,
+        answered_out: *mut usize,
         error: *mut dcf_error,
     ) -> dcf_status;
     pub fn dcf_queue_poll(

@@ -62,7 +62,6 @@ impl Started {
             (&raw mut (*memory).prepared).write(prepared);
             Slot::init(&raw mut (*memory).slot);
             let mut raw = (*memory).prepared.raw(&mut (*memory).slot);
-            raw.flags |= sys::DCF_CALL_INLINE;
             raw.user_data = place.cast();
             (&raw mut (*memory).raw).write(raw);
             Ok(started.assume_init())
@@ -112,8 +111,6 @@ impl Drop for Started {
 pub(crate) struct Queue {
     handle: sys::dcf_queue,
     going: Mutex<Going>,
-    /// Odd while the driver takes calls: a ticket that is 0 may then be one that it has just taken.
-    takes: AtomicU64,
     closed: AtomicBool,
     /// Ends the driver.
     stop: Mutex<Option<Box<dyn Fn() + Send>>>,
@@ -134,37 +131,34 @@ impl Queue {
         let mut handle = sys::dcf_queue { handle: 0 };
         // SAFETY: a handle by value and a place for the answer.
         call(|error| unsafe { sys::dcf_queue_open(worker.raw(), &mut handle, error) })?;
-        let (going, takes, closed, stop) = Default::default();
-        Ok(Arc::new(Self { handle, going, takes, closed, stop }))
+        let (going, closed, stop) = Default::default();
+        Ok(Arc::new(Self { handle, going, closed, stop }))
     }
 
     /// Starts a call, or answers it at once where nothing has to be waited for.
     pub(crate) fn start(&self, request: Request<'_>) -> Result<Arc<Started>> {
         let started = Started::new(request)?;
         let memory = started.memory.get();
-        let takes = self.takes.load(Ordering::SeqCst);
         // The library's share of it, which the driver takes back.
         let shared = Arc::into_raw(started.clone());
+        let mut answered = 0;
         // SAFETY: a call at a fixed place, which its share keeps there.
         let submitted = call(|error| unsafe {
-            sys::dcf_queue_submit(self.handle, &raw mut (*memory).raw, 1, error)
+            let raw = &raw mut (*memory).raw;
+            sys::dcf_queue_submit(self.handle, raw, 1, &mut answered, error)
         });
-        if let Err(error) = submitted {
-            // SAFETY: the library did not take it.
+        if submitted.is_err() || answered == 1 {
+            // SAFETY: the library did not take it, or has done with it.
             drop(unsafe { Arc::from_raw(shared) });
-            return Err(error);
-        }
-        // SAFETY: the library wrote the ticket before the call could end; then it writes 0.
-        let ticket = unsafe { AtomicU64::from_ptr(&raw mut (*memory).raw.ticket) };
-        let ticket = ticket.load(Ordering::SeqCst);
-        if ticket == 0 && !self.was_taken(takes, shared as usize) {
-            // SAFETY: it was answered inside of submit, so nobody else will take the share.
-            drop(unsafe { Arc::from_raw(shared) });
+            submitted?;
             *locked(&started.stage) = Stage::Done;
-        } else if ticket != 0 {
-            started.ticket.store(ticket, Ordering::Relaxed);
-            self.enter(&started);
+            return Ok(started);
         }
+        // SAFETY: the library wrote the ticket before the call could end; then it writes 0, which is
+        // no ticket.
+        let ticket = unsafe { AtomicU64::from_ptr(&raw mut (*memory).raw.ticket) };
+        started.ticket.store(ticket.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.enter(&started);
         Ok(started)
     }
 
@@ -180,19 +174,6 @@ impl Queue {
             return started.end(Stage::Closed); // the library may still refer to its share
         }
         going.calls.insert(key, started.clone());
-    }
-
-    /// Whether the driver took this call after it had taken so many times.
-    fn was_taken(&self, before: u64, key: usize) -> bool {
-        let now = self.takes.load(Ordering::SeqCst);
-        if now == before && now & 1 == 0 {
-            return false;
-        }
-        // A take under way waits for nothing, so it is over soon.
-        while now & 1 == 1 && self.takes.load(Ordering::SeqCst) == now {
-            thread::yield_now();
-        }
-        locked(&self.going).early.remove(&key)
     }
 
     /// Sets what ends the driver.
@@ -219,18 +200,15 @@ impl Queue {
     fn take(&self) -> Result<usize> {
         let mut done = [ptr::null_mut(); MAX_POLL];
         let mut count = 0;
-        self.takes.fetch_add(1, Ordering::SeqCst);
         // SAFETY: a handle by value, and room for so many.
-        let polled = call(|error| unsafe {
+        call(|error| unsafe {
             let room = done.as_mut_ptr();
             sys::dcf_queue_poll(self.handle, room, MAX_POLL, -1, &mut count, error)
-        });
-        let calls = done.map(|raw| (!raw.is_null()).then(|| self.taken(raw)));
-        self.takes.fetch_add(1, Ordering::SeqCst);
-        for started in calls.into_iter().flatten() {
-            started.end(Stage::Done);
+        })?;
+        for raw in &done[..count] {
+            self.taken(*raw).end(Stage::Done);
         }
-        polled.map(|()| count)
+        Ok(count)
     }
 
     /// Takes the library's share of a call back.
