@@ -97,11 +97,12 @@ pub(crate) fn watch_panics() {
                 let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
                 let said = text.unwrap_or("a value that is no text");
                 let place = panic.location().map(ToString::to_string).unwrap_or_default();
-                let mut text = format!("panicked at {place}: {said}");
                 let backtrace = Backtrace::capture();
-                if backtrace.status() == BacktraceStatus::Captured {
-                    text.push_str(&format!("\n{backtrace}"));
-                }
+                let backtrace = match backtrace.status() {
+                    BacktraceStatus::Captured => backtrace.to_string(),
+                    _ => "set RUST_BACKTRACE=1 where it ran for a backtrace".into(),
+                };
+                let text = format!("panicked at {place}: {said}\n{backtrace}");
                 PANIC.replace(Some(text));
             }
             before(panic);
