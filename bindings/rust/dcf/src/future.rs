@@ -23,6 +23,8 @@ pub struct CallFuture<R> {
 
 enum State {
     Failed(Option<Error>),
+    /// By the time that it was started.
+    Answered(Arc<Started>),
     Going(Going),
 }
 
@@ -35,10 +37,7 @@ struct Going {
 
 impl<R: FromResult> CallFuture<R> {
     pub(crate) fn start(call: Call<'_>) -> Self {
-        let state = match Going::start(call) {
-            Ok(going) => State::Going(going),
-            Err(error) => State::Failed(Some(error)),
-        };
+        let state = State::start(call).unwrap_or_else(|error| State::Failed(Some(error)));
         Self { state, result: PhantomData }
     }
 
@@ -64,18 +63,20 @@ impl<R: FromResult> CallFuture<R> {
     /// Whether the call has ended, so that awaiting it gives the result at once.
     pub fn is_done(&self) -> bool {
         match &self.state {
-            State::Failed(_) => true,
+            State::Failed(_) | State::Answered(_) => true,
             State::Going(going) => going.started.is_done(),
         }
     }
 }
 
-impl Going {
+impl State {
     fn start(call: Call<'_>) -> Result<Self> {
         let (worker, request) = call.into_request()?;
         let queue = worker.queues().current(worker)?;
-        let started = queue.start(request)?;
-        Ok(Self { queue, started, _worker: worker.clone() })
+        Ok(match queue.start(request)? {
+            (started, true) => Self::Answered(started),
+            (started, false) => Self::Going(Going { queue, started, _worker: worker.clone() }),
+        })
     }
 }
 
@@ -88,6 +89,8 @@ impl<R: FromResult> Future for CallFuture<R> {
             State::Failed(error) => {
                 Poll::Ready(Err(error.take().expect("a future is polled until it is ready")))
             }
+            // SAFETY: it was answered before this future was made, which alone has it.
+            State::Answered(started) => Poll::Ready(unsafe { started.result() }),
             State::Going(going) => going.started.poll(context.waker()),
         }
     }

@@ -96,8 +96,17 @@ impl Started {
             Stage::Done => {}
         }
         // SAFETY: the library has done with it, and this future alone asks.
+        Poll::Ready(unsafe { self.result() })
+    }
+
+    /// The result of a call that has ended.
+    ///
+    /// # Safety
+    /// The library has done with the call, and its one future asks.
+    pub(crate) unsafe fn result<R: FromResult>(&self) -> Result<R> {
+        // SAFETY: as promised, nobody else looks at it.
         let memory = unsafe { &mut *self.memory.get() };
-        Poll::Ready(Answered::new(&mut memory.raw, &mut memory.slot).take())
+        Answered::new(&mut memory.raw, &mut memory.slot).take()
     }
 }
 
@@ -135,8 +144,9 @@ impl Queue {
         Ok(Arc::new(Self { handle, going, closed, stop }))
     }
 
-    /// Starts a call, or answers it at once where nothing has to be waited for.
-    pub(crate) fn start(&self, request: Request<'_>) -> Result<Arc<Started>> {
+    /// Starts a call, or answers it at once where nothing has to be waited for: then it says `true`,
+    /// and the queue knows nothing of it.
+    pub(crate) fn start(&self, request: Request<'_>) -> Result<(Arc<Started>, bool)> {
         let started = Started::new(request)?;
         let memory = started.memory.get();
         // The library's share of it, which the driver takes back.
@@ -150,16 +160,14 @@ impl Queue {
         if submitted.is_err() || answered == 1 {
             // SAFETY: the library did not take it, or has done with it.
             drop(unsafe { Arc::from_raw(shared) });
-            submitted?;
-            *locked(&started.stage) = Stage::Done;
-            return Ok(started);
+            return submitted.map(|()| (started, true));
         }
         // SAFETY: the library wrote the ticket before the call could end; then it writes 0, which is
         // no ticket.
         let ticket = unsafe { AtomicU64::from_ptr(&raw mut (*memory).raw.ticket) };
         started.ticket.store(ticket.load(Ordering::Relaxed), Ordering::Relaxed);
         self.enter(&started);
-        Ok(started)
+        Ok((started, false))
     }
 
     /// Enters a call that the library has, unless the driver was faster.
