@@ -21,23 +21,24 @@ const _: () = {
 };
 
 /// A batch on its way into the library, or none. What was not taken over is released by its drop.
+/// Boxed, as what holds one is moved about, and mostly there is none.
 #[derive(Debug)]
-pub(crate) struct Exported(Option<(FFI_ArrowSchema, FFI_ArrowArray)>);
+pub(crate) struct Exported(Option<Box<(FFI_ArrowSchema, FFI_ArrowArray)>>);
 
 impl Exported {
     pub(crate) fn of(batch: Option<&RecordBatch>) -> Result<Self> {
         let Some(batch) = batch else { return Ok(Self(None)) };
         let schema = FFI_ArrowSchema::try_from(batch.schema_ref().as_ref())?;
         let array = FFI_ArrowArray::new(&StructArray::from(batch.clone()).into_data());
-        Ok(Self(Some((schema, array))))
+        Ok(Self(Some(Box::new((schema, array)))))
     }
 
     pub(crate) fn schema(&mut self) -> *mut sys::ArrowSchema {
-        self.0.as_mut().map_or(ptr::null_mut(), |(schema, _)| ptr::from_mut(schema).cast())
+        self.0.as_mut().map_or(ptr::null_mut(), |both| ptr::from_mut(&mut both.0).cast())
     }
 
     pub(crate) fn array(&mut self) -> *mut sys::ArrowArray {
-        self.0.as_mut().map_or(ptr::null_mut(), |(_, array)| ptr::from_mut(array).cast())
+        self.0.as_mut().map_or(ptr::null_mut(), |both| ptr::from_mut(&mut both.1).cast())
     }
 }
 
