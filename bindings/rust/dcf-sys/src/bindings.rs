@@ -35,6 +35,7 @@ pub const DCF_UDF_CALLER_THREAD: u32 = 8;
 pub const DCF_CALL_AT_OWNER: u32 = 1;
 pub const DCF_CALL_HERE: u32 = 2;
 pub const DCF_CALL_TIMED: u32 = 4;
+pub const DCF_CALL_INLINE: u32 = 8;
 pub const DCF_RESULT_NONE: u32 = 0;
 pub const DCF_RESULT_BYTES: u32 = 1;
 pub const DCF_RESULT_ARRAY: u32 = 2;
@@ -802,6 +803,13 @@ unsafe extern "C" {
         out: *mut dcf_vertex,
         error: *mut dcf_error,
     ) -> dcf_status;
+    pub fn dcf_array_concat(
+        schema: *const ArrowSchema,
+        arrays: *const *const ArrowArray,
+        count: usize,
+        out: *mut ArrowArray,
+        error: *mut dcf_error,
+    ) -> dcf_status;
     pub fn dcf_vertex_open(
         worker: dcf_worker,
         id: dcf_vertex_id,
@@ -905,6 +913,13 @@ unsafe extern "C" {
         count: usize,
         error: *mut dcf_error,
     ) -> dcf_status;
+    pub fn dcf_call_try(
+        worker: dcf_worker,
+        calls: *mut dcf_call,
+        count: usize,
+        done_out: *mut usize,
+        error: *mut dcf_error,
+    ) -> dcf_status;
     pub fn dcf_call_clear(call: *mut dcf_call);
     pub fn dcf_queue_open(
         worker: dcf_worker,
@@ -915,7 +930,6 @@ unsafe extern "C" {
         queue: dcf_queue,
         calls: *mut dcf_call,
         count: usize,
-        answered_out: *mut usize,
         error: *mut dcf_error,
     ) -> dcf_status;
     pub fn dcf_queue_poll(

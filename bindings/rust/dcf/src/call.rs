@@ -274,6 +274,31 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What became of a call that was tried.
+pub(crate) enum Tried<'a, R> {
+    Answered(Result<R>),
+    /// It is as it was: this thread cannot answer it without waiting.
+    Not(Request<'a>),
+}
+
+/// Answers a call if this thread can do so without waiting.
+#[inline]
+pub(crate) fn tried<'a, R: FromResult>(
+    worker: &Worker,
+    request: Request<'a>,
+) -> Result<Tried<'a, R>> {
+    let mut slot = Slot::new();
+    let mut prepared = Prepared::new(request)?;
+    let mut raw = prepared.raw(&mut slot);
+    let mut done = 0;
+    // SAFETY: what the call points to lies in slot and prepared, which stay where they are.
+    call(|error| unsafe { sys::dcf_call_try(worker.raw(), &mut raw, 1, &mut done, error) })?;
+    Ok(match done {
+        0 => Tried::Not(prepared.request),
+        _ => Tried::Answered(Answered::new(&mut raw, &mut slot).take()),
+    })
+}
+
 /// A request with what the library's structs point to.
 pub(crate) struct Prepared<'a> {
     request: Request<'a>,

@@ -1,13 +1,12 @@
 //! Calls under way, as futures.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use crate::call::Call;
+use crate::call::{Call, Tried, tried};
 use crate::error::{Error, Result};
 use crate::queue::{Queue, Started};
 use crate::result::FromResult;
@@ -16,17 +15,16 @@ use crate::worker::Worker;
 /// A call under way; [`Call::start`] gives it. Awaiting it gives the result; so does
 /// [`CallFuture::wait`]. Dropping it asks the call to end early.
 #[must_use = "dropping the future of a call asks the call to end early"]
-pub struct CallFuture<R> {
-    state: State,
-    result: PhantomData<fn() -> R>,
-}
+pub struct CallFuture<R>(State<R>);
 
-enum State {
-    Failed(Option<Error>),
-    /// By the time that it was started.
-    Answered(Arc<Started>),
+enum State<R> {
+    /// Answered when it was started, or wrong; None once that was given.
+    Done(Option<Result<R>>),
     Going(Going),
 }
+
+/// Nothing in it refers to where it lies.
+impl<R> Unpin for CallFuture<R> {}
 
 struct Going {
     queue: Arc<Queue>,
@@ -37,8 +35,7 @@ struct Going {
 
 impl<R: FromResult> CallFuture<R> {
     pub(crate) fn start(call: Call<'_>) -> Self {
-        let state = State::start(call).unwrap_or_else(|error| State::Failed(Some(error)));
-        Self { state, result: PhantomData }
+        Self(State::start(call).unwrap_or_else(|error| State::Done(Some(Err(error)))))
     }
 
     /// Waits on this thread, for programs without an executor. Inside one it would block the thread
@@ -62,21 +59,23 @@ impl<R: FromResult> CallFuture<R> {
 
     /// Whether the call has ended, so that awaiting it gives the result at once.
     pub fn is_done(&self) -> bool {
-        match &self.state {
-            State::Failed(_) | State::Answered(_) => true,
+        match &self.0 {
+            State::Done(_) => true,
             State::Going(going) => going.started.is_done(),
         }
     }
 }
 
-impl State {
+impl<R: FromResult> State<R> {
     fn start(call: Call<'_>) -> Result<Self> {
         let (worker, request) = call.into_request()?;
+        let request = match tried(worker, request)? {
+            Tried::Answered(result) => return Ok(Self::Done(Some(result))),
+            Tried::Not(request) => request,
+        };
         let queue = worker.queues().current(worker)?;
-        Ok(match queue.start(request)? {
-            (started, true) => Self::Answered(started),
-            (started, false) => Self::Going(Going { queue, started, _worker: worker.clone() }),
-        })
+        let started = queue.start(request)?;
+        Ok(Self::Going(Going { queue, started, _worker: worker.clone() }))
     }
 }
 
@@ -85,12 +84,10 @@ impl<R: FromResult> Future for CallFuture<R> {
 
     /// Panics when it is polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.state {
-            State::Failed(error) => {
-                Poll::Ready(Err(error.take().expect("a future is polled until it is ready")))
+        match &mut self.0 {
+            State::Done(result) => {
+                Poll::Ready(result.take().expect("a future is polled until it is ready"))
             }
-            // SAFETY: it was answered before this future was made, which alone has it.
-            State::Answered(started) => Poll::Ready(unsafe { started.result() }),
             State::Going(going) => going.started.poll(context.waker()),
         }
     }

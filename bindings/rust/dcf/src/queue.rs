@@ -96,17 +96,8 @@ impl Started {
             Stage::Done => {}
         }
         // SAFETY: the library has done with it, and this future alone asks.
-        Poll::Ready(unsafe { self.result() })
-    }
-
-    /// The result of a call that has ended.
-    ///
-    /// # Safety
-    /// The library has done with the call, and its one future asks.
-    pub(crate) unsafe fn result<R: FromResult>(&self) -> Result<R> {
-        // SAFETY: as promised, nobody else looks at it.
         let memory = unsafe { &mut *self.memory.get() };
-        Answered::new(&mut memory.raw, &mut memory.slot).take()
+        Poll::Ready(Answered::new(&mut memory.raw, &mut memory.slot).take())
     }
 }
 
@@ -144,30 +135,27 @@ impl Queue {
         Ok(Arc::new(Self { handle, going, closed, stop }))
     }
 
-    /// Starts a call, or answers it at once where nothing has to be waited for: then it says `true`,
-    /// and the queue knows nothing of it.
-    pub(crate) fn start(&self, request: Request<'_>) -> Result<(Arc<Started>, bool)> {
+    /// Starts a call.
+    pub(crate) fn start(&self, request: Request<'_>) -> Result<Arc<Started>> {
         let started = Started::new(request)?;
         let memory = started.memory.get();
         // The library's share of it, which the driver takes back.
         let shared = Arc::into_raw(started.clone());
-        let mut answered = 0;
         // SAFETY: a call at a fixed place, which its share keeps there.
         let submitted = call(|error| unsafe {
-            let raw = &raw mut (*memory).raw;
-            sys::dcf_queue_submit(self.handle, raw, 1, &mut answered, error)
+            sys::dcf_queue_submit(self.handle, &raw mut (*memory).raw, 1, error)
         });
-        if submitted.is_err() || answered == 1 {
-            // SAFETY: the library did not take it, or has done with it.
+        if let Err(error) = submitted {
+            // SAFETY: the library did not take it.
             drop(unsafe { Arc::from_raw(shared) });
-            return submitted.map(|()| (started, true));
+            return Err(error);
         }
         // SAFETY: the library wrote the ticket before the call could end; then it writes 0, which is
         // no ticket.
         let ticket = unsafe { AtomicU64::from_ptr(&raw mut (*memory).raw.ticket) };
         started.ticket.store(ticket.load(Ordering::Relaxed), Ordering::Relaxed);
         self.enter(&started);
-        Ok((started, false))
+        Ok(started)
     }
 
     /// Enters a call that the library has, unless the driver was faster.
