@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use crate::call::{Call, Tried, tried};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::queue::{Queue, Started};
 use crate::result::FromResult;
 use crate::worker::Worker;
