@@ -77,6 +77,8 @@ class Reader:
         path = f"{Path(sys.executable).parent}:{build / 'bin'}:{os.environ['PATH']}"
         # dcfnode's default address is taken from the environment, as any of its settings.
         self._environment = {**os.environ, "PATH": path, "DCF_LISTEN": f"tcp://{port}"}
+        # What crates depend on is built once, with those of the checkout.
+        self._environment["CARGO_TARGET_DIR"] = str(build / "cargo")
 
     def follow(self, page: str) -> None:
         """Goes through the blocks; an AssertionError says what is not so."""
