@@ -121,6 +121,7 @@ func typedRecords(t testing.TB) map[string]arrow.Record {
 	records["run-end encoded"] = record(array.NewRunEndEncodedArray(
 		column(t, arrow.PrimitiveTypes.Int16, `[2, 3, 7]`), column(t, text, `["a", null, "c"]`), 7, 0))
 	records["nested dictionary"] = nestedDictionary(t)
+	records["shared vtable"] = sharedVtable(t)
 	records["everything"] = everything(t)
 	records["no columns"] = array.NewRecord(arrow.NewSchema(nil, nil), nil, 5)
 	return records
@@ -148,6 +149,21 @@ func nestedDictionary(t testing.TB) arrow.Record {
 		{Name: "plain", Type: plain.DataType(), Nullable: true},
 	}
 	return array.NewRecord(arrow.NewSchema(fields, nil), []arrow.Array{outer, plain}, 4)
+}
+
+// sharedVtable has, behind its first dictionary, one whose encoding has its fields where the type of
+// the decimal has its own: the writer gives both tables one vtable, though one is longer.
+func sharedVtable(t testing.TB) arrow.Record {
+	columns := []arrow.Array{
+		column(t, &arrow.Decimal128Type{Precision: 38, Scale: 2}, `["1.25", null]`),
+		column(t, wordDictionary, `["a", "b"]`),
+		column(t, wordDictionary, `[null, "c"]`),
+	}
+	var fields []arrow.Field
+	for _, c := range columns {
+		fields = append(fields, arrow.Field{Name: "x", Type: c.DataType(), Nullable: true})
+	}
+	return array.NewRecord(arrow.NewSchema(fields, nil), columns, 2)
 }
 
 // everything has several columns, and metadata of the schema and of fields.
