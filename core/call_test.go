@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +14,28 @@ import (
 
 	"dcf/core/status"
 	"dcf/udf"
+	"dcf/udf/native/nativetest"
 	"dcf/vertex"
 )
+
+// A version says that functions are one, in whatever language they are written.
+func TestAFunctionInGoIsOneInC(t *testing.T) {
+	state := nativetest.NewState()
+	t.Cleanup(state.Close)
+	workers := members(t, 2, "inproc", nil)
+	native := goFunction("total", udf.Commutative, udf.Func{})
+	native.Kind, native.Code = udf.KindNative, state.Sum()
+	_, err := workers[0].Register(native)
+	require.NoError(t, err)
+	_, err = workers[1].Register(goFunction("total", udf.Commutative, udf.Func{Merge: addUp,
+		Calculate: func(*udf.Input, *udf.Output) error { return errors.New("it runs at the owner") }}))
+	require.NoError(t, err)
+	v := put(t, workers[0], "v", 20, 22)
+	there, err := workers[1].Open(v.ID())
+	require.NoError(t, err)
+	defer there.Release()
+	require.Equal(t, int64(42), number(t, workers[1], "total", there))
+}
 
 func TestCallOnLocalVertex(t *testing.T) {
 	w := open(t, Options{UDFs: common()})

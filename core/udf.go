@@ -92,13 +92,18 @@ func check(def *udf.Definition) error {
 	return nil
 }
 
-// identity hashes what makes two functions one. A function without a version is made unique to
-// this start of this worker.
+// identity hashes what makes two functions one. A version is the user's promise that the code is the
+// same, in whatever language: so a function in Go may be one in C. A function without a version is
+// made unique to this start of this worker.
 func (w *Worker) identity(def *udf.Definition) exec.Hash {
 	h := sha256.New()
 	word := func(n uint64) { _ = binary.Write(h, binary.LittleEndian, n) }
 	text := func(s string) { word(uint64(len(s))); h.Write([]byte(s)) }
-	word(uint64(def.Kind))
+	kind := def.Kind
+	if kind == udf.KindGo {
+		kind = udf.KindNative
+	}
+	word(uint64(kind))
 	word(uint64(def.Flags))
 	text(def.Name)
 	text(def.Version)
