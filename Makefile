@@ -17,6 +17,7 @@ help: ## Show this list
 include capi/build.mk
 include bench/bench.mk
 include packaging/packages.mk
+include pairs/pairs.mk
 
 build: lib build/bin/dcfnode ## Build libdcf, its header and dcfnode under build/
 
@@ -55,7 +56,7 @@ $(VENV)/.check: $(VENV)/.test requirements-check.txt
 run: build $(VENV)/.demo ## The main job: flights of 2013 over two nodes, three ways
 	$(VENV)/bin/python examples/flights/run.py
 
-test: test-go test-race test-python test-rust test-examples test-docs ## Pass all tests of all languages
+test: test-go test-race test-python test-rust test-pairs test-examples test-docs ## Pass all tests of all languages
 
 test-go: build ## Go tests, and the C programs that they compile and run
 	go vet ./...

@@ -61,7 +61,7 @@ var allowed = map[string][]string{
 var mayUseC = []string{"capi", "udf/native", "udf/native/nativetest", "vertex/arena", "vertex/cdata"}
 
 // free lists folders whose programs stand outside the table: they use what any user may.
-var free = []string{"bench", "packaging/consumers"}
+var free = []string{"bench", "packaging/consumers", "pairs"}
 
 // The files are parsed, not listed by the go tool: so every build tag counts, and the test cache
 // knows what was read.
