@@ -11,8 +11,8 @@ import (
 )
 
 // Record gives the batch as an Arrow record that shares its memory. It is valid while the batch is
-// retained; neither it nor what is taken from it needs a release. Each call makes a new record: see
-// CachedRecord.
+// retained, whoever retains the record: an ipc.Writer keeps dictionaries until it is closed. Neither
+// it nor what is taken from it needs a release. Each call makes a new record: see CachedRecord.
 func (b *Batch) Record() arrow.Record {
 	d := draftOf(b)
 	defer d.free()
