@@ -1,9 +1,14 @@
 package udf
 
-import "dcf/core/status"
+import (
+	"strings"
+
+	"dcf/core/status"
+)
 
 // Func is a function written in Go. Calculate is required; Merge and Finish may be nil. A returned
-// error fails the call with status.UDFFailed, or with the error's own code where it has one.
+// error fails the call with status.UDFFailed, or with the error's own code where it has one, and so
+// does a panic. None may end its goroutine (runtime.Goexit, t.FailNow): whoever runs it would end.
 type Func struct {
 	Calculate func(in *Input, out *Output) error
 	Merge     func(in *MergeInput, out *Output) error
@@ -75,10 +80,21 @@ func fold(f func(*MergeInput, *Output) error, in *MergeInput, out *Output) {
 
 func (p *goProgram) Close() {}
 
-// failure gives the error of a user's function its code: its own where it chose one.
+// failure gives the error of a user's function its code: its own where it chose one. The first line
+// is the message, and where there are more, all of them are the detail.
 func failure(err error) *status.Error {
-	if e := status.From(err); e.Code != status.Internal {
+	e := status.From(err)
+	if e.Code == status.Internal {
+		e = status.Errorf(status.UDFFailed, "%w", err)
+	}
+	first, _, more := strings.Cut(e.Message, "\n")
+	if !more {
 		return e
 	}
-	return status.Errorf(status.UDFFailed, "%w", err)
+	short := *e
+	short.Message = first
+	if short.Detail == "" {
+		short.Detail = e.Message
+	}
+	return &short
 }

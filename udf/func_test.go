@@ -150,3 +150,21 @@ func TestGoKindKeepsCodes(t *testing.T) {
 		p.Close()
 	}
 }
+
+// The first line of what an error or a panic says is the message; the detail has all of it.
+func TestGoKindCutsMessagesToALine(t *testing.T) {
+	joined := errors.Join(errors.New("no such thing"), errors.New("and no other"))
+	for _, calculate := range []func(*udf.Input, *udf.Output) error{
+		func(*udf.Input, *udf.Output) error { return joined },
+		func(*udf.Input, *udf.Output) error { return status.Errorf(status.NotFound, "%w", joined) },
+		func(*udf.Input, *udf.Output) error { panic(joined) },
+	} {
+		p, err := udf.GoKind{}.Load(&udf.Definition{Name: "f", Code: udf.Func{Calculate: calculate}})
+		require.NoError(t, err)
+		outputs := make([]udf.Output, 1)
+		p.Calculate(&udf.Wave{Inputs: make([]udf.Input, 1), Outputs: outputs})
+		require.Regexp(t, `no such thing$`, outputs[0].Failure.Message)
+		require.Contains(t, outputs[0].Failure.Detail, "no such thing\nand no other")
+		p.Close()
+	}
+}

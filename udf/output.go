@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"dcf/core/status"
 	"dcf/vertex"
@@ -198,7 +199,9 @@ func release(b *vertex.Batch) {
 	}
 }
 
-// panicked records a panic of the user's code.
+// panicked records a panic of the user's code. The detail begins as Go prints a panic.
 func (o *Output) panicked(value any) {
-	o.Fail(fmt.Sprintf("the function panicked: %v", value), string(debug.Stack()))
+	text := fmt.Sprint(value)
+	first, _, _ := strings.Cut(text, "\n")
+	o.Fail("the function panicked: "+first, fmt.Sprintf("panic: %s\n\n%s", text, debug.Stack()))
 }
