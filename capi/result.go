@@ -40,13 +40,18 @@ func giveMore(call *core.Call, more *C.dcf_call_more) {
 	more.bytes_moved, more.bytes_fetched = C.uint64_t(call.BytesMoved), C.uint64_t(call.BytesFetched)
 }
 
+// giveError fills in the error of a call. A message that does not fit in it is the detail, too.
 func giveError(c *C.dcf_call, err *status.Error) {
 	c.status = fill(c.error, err)
-	if c.more == nil || err.Detail == "" {
+	detail := err.Detail
+	if detail == "" && len(err.Message) >= len(C.dcf_error{}.message) {
+		detail = err.Message
+	}
+	if c.more == nil || detail == "" {
 		return
 	}
-	block := arena.Alloc(len(err.Detail))
-	copy(block, err.Detail)
+	block := arena.Alloc(len(detail))
+	copy(block, detail)
 	c.more.error_detail = own(c.more, block)
 }
 
