@@ -132,7 +132,7 @@ func (f *frame) Wait(t *exec.Task) (a exec.Answer) {
 		err = f.peer.Send(&f.request, &f.pending, t.Deadline)
 	}
 	if err != nil {
-		a.Err = status.From(err)
+		a.Err = f.named(err)
 		a.Effects = f.unanswered(t.ReadOnly, err)
 		return a
 	}
@@ -151,6 +151,17 @@ func (f *frame) receive(t *exec.Task) error {
 		f.pending.Discard()
 	}
 	return err
+}
+
+// named says of a frame that was not answered in time what it asked for: that function may hang.
+func (f *frame) named(err error) *status.Error {
+	e := status.From(err)
+	if e.Code != status.Timeout {
+		return e
+	}
+	e = status.Errorf(status.Timeout, "function %q: %s", f.call.UDFs[0].Name, e.Message)
+	e.Node = f.owner.Node
+	return e
 }
 
 // unanswered gives the effects of a frame whose reply did not come.

@@ -157,7 +157,7 @@ func (r *running) Completed(p *rpc.Pending) {
 	if err == nil {
 		c.answer(f, reply, received)
 	} else {
-		c.fail(err)
+		c.fail(f.named(err))
 		c.Effects = Effects(f.unanswered(c.UDF.function.Flags&udf.Updates == 0, err))
 	}
 	p.Discard()
