@@ -36,7 +36,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -47,8 +47,11 @@ PROGRAMS = {
     "c": [ROOT / "build/pairs/c"],
     "go": [ROOT / "build/pairs/go"],
     "python": [sys.executable, ROOT / "pairs/python/peer.py"],
+    "rust": [ROOT / "build/pairs/rust"],
 }
 LANGUAGES = tuple(PROGRAMS)
+# What a Rust program links to has no place in it; its panics tell where they came from if asked.
+ENVIRONMENT = os.environ | {"LD_LIBRARY_PATH": str(ROOT / "build/lib"), "RUST_BACKTRACE": "1"}
 
 # How long a peer may take for an answer, and for its end: far more than it needs.
 PATIENCE = 60.0
@@ -92,6 +95,7 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            env=ENVIRONMENT,
         )
         self._received = b""
         self.address = self.receive()
@@ -164,7 +168,7 @@ class Peer:
         self.do("read", name, path)
         return self._load(path)
 
-    def call(
+    def send_call(
         self,
         udf: str,
         name: str,
@@ -172,18 +176,25 @@ class Peer:
         *,
         arguments: bytes | tuple[pa.Table, int, int] | None = None,
         timeout: float = PATIENCE,
-    ) -> Result:
-        path = self._file()
+    ) -> None:
+        self._result = self._file()
         words: tuple[object, ...] = ("none",)
         if isinstance(arguments, bytes):
             words = ("bytes", arguments.hex())
         elif arguments is not None:
             words = ("table", *self._table(*arguments))
-        answer = self.do("call", udf, name, how, int(timeout * 1000), path, *words)
-        effects, node, kind, *rest = answer.split(" ")
-        value = {"none": lambda: None, "table": lambda: self._load(path),
-                 "bytes": lambda: bytes.fromhex(rest[0])}[kind]()  # fmt: skip
-        return Result(effects, int(node), value)
+        self.send("call", udf, name, how, int(timeout * 1000), self._result, *words)
+
+    def receive_result(self) -> Result:
+        effects, node, kind, *rest = self.receive().split(" ")
+        if kind == "table":
+            return Result(effects, int(node), self._load(self._result))
+        return Result(effects, int(node), bytes.fromhex(rest[0]) if rest else None)
+
+    def call(self, *args: Any, **options: Any) -> Result:
+        """Makes a call and waits for its result; the parameters are those of send_call."""
+        self.send_call(*args, **options)
+        return self.receive_result()
 
     # ---- The end
 

@@ -83,6 +83,16 @@ static dcf_status says_nothing(void* user_data, const dcf_udf_input* input, dcf_
   return DCF_UDF_FAILED;
 }
 
+/* One line that is longer than a dcf_error holds. */
+static dcf_status goes_on(void* user_data, const dcf_udf_input* input, dcf_output* output) {
+  (void)user_data;
+  (void)input;
+  char text[13 * 100];
+  for (size_t at = 0; at < sizeof text; at += 13) memcpy(text + at, "the sky fell ", 13);
+  output->api->fail(output, (dcf_bytes){text, sizeof text});
+  return DCF_UDF_FAILED;
+}
+
 /* Hangs until somebody opened the pipe that the arguments name, and closed it. */
 static dcf_status hangs(void* user_data, const dcf_udf_input* input, dcf_output* output) {
   (void)user_data;
@@ -113,8 +123,8 @@ static const struct function {
 } functions[] = {
     {"tally", tally, add_up},         {"tail", tail, NULL},
     {"replace", replace, NULL},       {"c.fail", fails, NULL},
-    {"c.silent", says_nothing, NULL}, {"c.hang", hangs, NULL},
-    {"c.hang_update", hangs, NULL},
+    {"c.silent", says_nothing, NULL}, {"c.long", goes_on, NULL},
+    {"c.hang", hangs, NULL},          {"c.hang_update", hangs, NULL},
 };
 
 dcf_status functions_register(dcf_worker worker, const char* name, uint32_t flags,

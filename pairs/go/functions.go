@@ -78,10 +78,16 @@ func replace(in *udf.Input, out *udf.Output) error {
 }
 
 func fails(*udf.Input, *udf.Output) error {
-	return fmt.Errorf("the sky fell: %w", errors.New("and this is why, in Go"))
+	return errors.Join(errors.New("the sky fell"), errors.New("and this is why, in Go"))
 }
 
-func panics(*udf.Input, *udf.Output) error { panic("the sky fell in Go") }
+func panics(*udf.Input, *udf.Output) error {
+	deeper()
+	return nil
+}
+
+//go:noinline
+func deeper() { panic("the sky fell\nin Go") }
 
 func indexes(in *udf.Input, _ *udf.Output) error {
 	return fmt.Errorf("there is no child %v", in.Children[int(in.Batch.Rows())+1])
