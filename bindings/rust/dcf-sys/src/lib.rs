@@ -44,9 +44,24 @@ init! {
 impl dcf_bytes {
     /// Lends bytes to the library.
     pub const fn new(bytes: &[u8]) -> Self {
+        // The address of an empty slice may be one that Go's runtime takes for a broken pointer.
+        if bytes.is_empty() {
+            return Self::EMPTY;
+        }
         Self { data: bytes.as_ptr().cast(), size: bytes.len() }
     }
 
     /// No bytes.
     pub const EMPTY: Self = Self { data: core::ptr::null(), size: 0 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dcf_bytes;
+
+    #[test]
+    fn no_bytes_are_null() {
+        assert!(dcf_bytes::new(&[]).data.is_null());
+        assert_eq!(dcf_bytes::new(b"dcf").size, 3);
+    }
 }
