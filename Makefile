@@ -106,6 +106,7 @@ check: $(VENV)/.check build/bin/golangci-lint ## Formatting, linters, types, gen
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd bindings/python && $(CURDIR)/$(VENV)/bin/mypy --strict src/dcf
 	cd bindings/rust && cargo fmt --all --check
+	cd pairs/rust && cargo fmt --check
 	cd bindings/rust && cargo clippy --quiet --locked --all-targets --features tokio -p dcf -p dcf-sys -p dcf-bench \
 		-- -D warnings
 	$(MAKE) --no-print-directory generate && git diff --exit-code
