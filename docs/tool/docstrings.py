@@ -35,6 +35,8 @@ class Docstrings(griffe.Extension):
             words = _words(obj.path.removeprefix("dcf._dcf."))
             if words:
                 obj.docstring = griffe.Docstring(words, parent=obj)
+        if obj.path == "dcf._udf.udf":  # the one object that is used as a function
+            obj.docstring = griffe.Docstring(inspect.cleandoc(type(dcf.udf).__doc__), parent=obj)
         if obj.docstring is None and obj.is_attribute and isinstance(obj.filepath, Path):
             above = obj.lines_collection[obj.filepath][(obj.lineno or 1) - 2].strip()
             if above.startswith("#: "):
