@@ -56,7 +56,7 @@ $(VENV)/.check: $(VENV)/.test requirements-check.txt
 run: build $(VENV)/.demo ## The main job: flights of 2013 over two nodes, three ways
 	$(VENV)/bin/python examples/flights/run.py
 
-test: test-go test-race test-python test-rust test-pairs test-examples test-docs ## Pass all tests of all languages
+test: test-go test-race test-python test-rust test-pairs test-examples test-docs test-wheel test-packages ## Pass all tests of all languages
 
 test-go: build ## Go tests, and the C programs that they compile and run
 	go vet ./...
