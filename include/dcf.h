@@ -108,7 +108,8 @@ typedef int32_t dcf_status;
 #define DCF_CORRUPT 14     /* stored or received data fails its checks */
 #define DCF_INTERRUPTED 15 /* the function given to dcf_set_interrupt said so */
 
-/* A borrowed run of bytes; also used for UTF-8 text, which needs no NUL. */
+/* A borrowed run of bytes; also used for UTF-8 text, which needs no NUL. `data` is an address or
+ * NULL, never another number, also where size is 0. */
 typedef struct dcf_bytes {
   const void* data;
   size_t size;
