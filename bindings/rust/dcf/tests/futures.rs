@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{DEADLINE, Latch, alone, numbers, total};
+use common::{DEADLINE, Latch, alone, numbers, slow, total};
 use dcf::{Answer, Options, Status, Udf};
 
 #[test]
@@ -86,15 +86,7 @@ fn a_close_ends_what_is_under_way() {
     let worker = alone();
     let vertex = worker.put(None, ()).unwrap();
     let latch = Latch::default();
-    let slow = latch.clone();
-    let slow = Udf::new("slow").calculate(move |cx| {
-        slow.pass();
-        while !cx.cancelled() {
-            std::thread::yield_now();
-        }
-        Ok(())
-    });
-    let slow = slow.register(&worker).unwrap();
+    let slow = slow(&latch).register(&worker).unwrap();
     let future = worker.call(&slow, &vertex).start::<()>();
     latch.reached();
     latch.open();

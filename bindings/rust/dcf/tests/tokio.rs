@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{DEADLINE, Latch, alone};
+use common::{DEADLINE, Latch, alone, slow};
 use dcf::{Options, Status, Udf, Worker};
 
 /// A worker whose vertex is another's: what is called there cannot be answered at once.
@@ -80,15 +80,7 @@ async fn a_close_ends_what_is_awaited() {
     let worker = alone();
     let vertex = worker.put(None, ()).unwrap();
     let latch = Latch::default();
-    let slow = latch.clone();
-    let slow = Udf::new("slow").calculate(move |cx| {
-        slow.pass();
-        while !cx.cancelled() {
-            std::thread::yield_now();
-        }
-        Ok(())
-    });
-    let slow = slow.register(&worker).unwrap();
+    let slow = slow(&latch).register(&worker).unwrap();
     let future = worker.call(&slow, &vertex).timeout(DEADLINE).start::<()>();
     latch.reached();
     latch.open();

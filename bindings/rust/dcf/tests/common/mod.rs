@@ -105,3 +105,15 @@ impl Latch {
         self.change(|state| state.1 = true);
     }
 }
+
+/// A function that waits at the latch, and from then on for its cancelling.
+pub fn slow(latch: &Latch) -> dcf::Udf {
+    let latch = latch.clone();
+    dcf::Udf::new("slow").calculate(move |cx| {
+        latch.pass();
+        while !cx.cancelled() {
+            std::thread::yield_now();
+        }
+        Ok(())
+    })
+}
