@@ -49,12 +49,16 @@ func (s *session) start(l *link, all []Start, eager bool) {
 		p.done, p.eager = all[i].Done, eager
 	}
 	l.expect(len(all), eager)
+	now := clock.Now() // of all deadlines
 	s.mu.Lock()
 	for i := range all {
-		all[i].Err = s.enterLocked(all[i].Pending)
+		if deadline := all[i].Deadline; deadline != 0 && deadline <= now {
+			all[i].Err = s.timeout()
+		} else {
+			all[i].Err = s.enterLocked(all[i].Pending)
+		}
 	}
 	s.mu.Unlock()
-	now := clock.Now() // of all deadlines
 	for i := range all {
 		p, err := all[i].Pending, all[i].Err
 		if err == nil {
