@@ -196,27 +196,38 @@ func TestStartOfWhatCannotBeSent(t *testing.T) {
 			check(t, err)
 			ended.Done()
 		}
-		bad := func(*Reply, error) { panic("it was not sent") }
-		all := make([]Start, MaxOutstanding+2)
+		bad := func(*Reply, error) { t.Error("what was not sent ended") }
+		all := make([]Start, MaxOutstanding+3)
+		noRequest, tooLate, tooMany := 1, 2, len(all)-2 // the last two: all before have a place, but tooLate
 		for i := range all {
 			c := &callback{done: good}
+			if i == noRequest || i == tooLate || i >= tooMany {
+				c.done = bad
+			} else {
+				ended.Add(1)
+			}
 			all[i] = Start{Request: operationFrame(1, nil), Pending: &c.Pending, Deadline: soon(), Done: c}
 		}
-		for _, at := range []int{1, len(all) - 1} { // no request, and one too many
-			all[at].Done.(*callback).done = bad
-		}
-		all[1].Request = &wire.Frame{}
-		all[2].Deadline = clock.Now() // has passed
-		all[2].Done.(*callback).done = bad
-		all[len(all)-2].Done.(*callback).done = bad
-		ended.Add(MaxOutstanding - 2)
+		all[noRequest].Request = &wire.Frame{}
+		all[tooLate].Deadline = clock.Now()
 		r.Start(p, all)
 		r.Flush()
-		requireCode(t, all[1].Err, status.Internal)
-		requireCode(t, all[2].Err, status.Timeout)
-		requireCode(t, all[len(all)-2].Err, status.Exhausted)
-		requireCode(t, all[len(all)-1].Err, status.Exhausted)
-		for range MaxOutstanding - 2 {
+		refused := 0
+		for i := range all {
+			switch {
+			case i == noRequest:
+				requireCode(t, all[i].Err, status.Internal)
+			case i == tooLate:
+				requireCode(t, all[i].Err, status.Timeout)
+			case i >= tooMany:
+				requireCode(t, all[i].Err, status.Exhausted)
+			default:
+				require.NoError(t, all[i].Err, "request %d", i)
+				continue
+			}
+			refused++
+		}
+		for range len(all) - refused {
 			(<-h.requests).Reply(&wire.Reply{})
 		}
 		ended.Wait()
