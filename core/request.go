@@ -12,9 +12,9 @@ import (
 	"dcf/wire"
 )
 
-// A call of a queue with one target that is elsewhere is one request: it needs no task, no goroutine
-// and no copy, and whoever reads its reply writes the result. What turns out to need more goes on
-// from there as a task.
+// A call with one target that is elsewhere is one request: it needs no task, no goroutine and no
+// copy, and whoever reads its reply writes the result. What turns out to need more goes on from
+// there as a task.
 
 var _ rpc.Completion = (*running)(nil)
 
@@ -55,9 +55,8 @@ func (w *Worker) here(v *Vertex) bool {
 	return w.store.Find(v.id) != nil
 }
 
-// address makes a call a request of the batch, or says that it is none. The caller holds mu.
-func (q *Queue) address(r *running, to *route, b *batch) bool {
-	c, w := r.caller, q.worker
+// address says where a call can be made as one request.
+func (to *route) address(c *Call) bool {
 	fn := c.UDF.function
 	if len(c.Targets) != 1 || c.TargetArguments != nil || c.Flags&Timed != 0 || fn.Finishing ||
 		c.Arguments.Batch != nil || len(c.Arguments.Bytes) > wire.MaxInlineBytes {
@@ -66,7 +65,76 @@ func (q *Queue) address(r *running, to *route, b *batch) bool {
 	if c.Targets[0] != to.target {
 		to.find(c.Targets[0])
 	}
-	if to.peer == nil || w.pick(c.Flags, fn, to.owner) == sched.Here {
+	return to.peer != nil && to.target.worker.pick(c.Flags, fn, to.owner) != sched.Here
+}
+
+// ask runs a call as one request and waits for its reply. It is false, and nothing was done, where
+// the call needs a task.
+func (c *Call) ask(w *Worker) bool {
+	if c.UDF == nil || len(c.Targets) != 1 || c.Targets[0] == nil || c.Timeout < 0 || c.Ticket != 0 ||
+		c.Targets[0].record.Load() != nil {
+		return false
+	}
+	c.clearResults()
+	var to route
+	if w.checkCall(c) != nil || w.closing.Load() || !to.address(c) {
+		return false
+	}
+	sequence, floor, err := w.number()
+	if err != nil {
+		return false // the task says so
+	}
+	c.rare = true
+	w.counts.tasks.Add(1)
+	f := w.newFrame(to.owner)
+	f.peer = to.peer
+	f.one(c, sequence, floor)
+	deadline := clock.After(w.timeout(c.Timeout))
+	if f.err = f.peer.Send(&f.request, &f.pending, deadline); f.err == nil {
+		f.err = f.pending.Await(c.cancel)
+	}
+	c.asked(f, sequence, deadline)
+	return true
+}
+
+// asked takes in how the only request of a call ended.
+func (c *Call) asked(f *frame, sequence uint64, deadline int64) {
+	var reply *wire.Reply
+	var received int64
+	w, err := f.worker, f.err
+	if err == nil {
+		reply, received, err = f.pending.Peek()
+	}
+	if f.needsMore(reply, err) && clock.Until(deadline) > 0 {
+		t := w.taskAfter(c, f, sequence)
+		t.Deadline = deadline
+		c.task, c.later = t, true
+		w.land(c)
+		return
+	}
+	c.conclude(f, reply, received, err)
+	if f.err == nil {
+		f.pending.Discard()
+	}
+	f.release()
+	w.settle(c, sequence)
+}
+
+// conclude makes the result of a call that was one request of its reply, or of why there is none.
+func (c *Call) conclude(f *frame, reply *wire.Reply, received int64, err error) {
+	c.rare = true
+	if err == nil {
+		c.answer(f, reply, received)
+		return
+	}
+	c.fail(f.named(err))
+	c.Effects = Effects(f.unanswered(c.UDF.function.Flags&udf.Updates == 0, err))
+}
+
+// address makes a call a request of the batch, or says that it is none. The caller holds mu.
+func (q *Queue) address(r *running, to *route, b *batch) bool {
+	c, w := r.caller, q.worker
+	if !to.address(c) {
 		return false
 	}
 	if to.peer != b.peer {
@@ -139,7 +207,7 @@ func (r *running) Completed(p *rpc.Pending) {
 	defer q.mu.Unlock()
 	f := r.request
 	r.request = nil
-	if !r.late && r.needsMore(f, reply, err) {
+	if !r.late && !q.closed && clock.Until(r.deadline) > 0 && f.needsMore(reply, err) {
 		r.own()
 		q.arm(r.deadline)
 		go r.goOn(f)
@@ -152,14 +220,7 @@ func (r *running) Completed(p *rpc.Pending) {
 		r.abandon()
 		return
 	}
-	c := r.caller
-	c.rare = true
-	if err == nil {
-		c.answer(f, reply, received)
-	} else {
-		c.fail(f.named(err))
-		c.Effects = Effects(f.unanswered(c.UDF.function.Flags&udf.Updates == 0, err))
-	}
+	r.caller.conclude(f, reply, received, err)
 	p.Discard()
 	f.release()
 	q.answered(r)
@@ -179,10 +240,10 @@ func (q *Queue) answered(r *running) {
 
 // needsMore says whether a request is to be sent again, somewhere else or as something else, or its
 // answer is to be folded.
-func (r *running) needsMore(f *frame, reply *wire.Reply, err error) bool {
+func (f *frame) needsMore(reply *wire.Reply, err error) bool {
 	switch {
 	case err != nil:
-		return lost(err) && clock.Until(r.deadline) > 0 && !r.queue.closed
+		return lost(err)
 	case reply.Error != nil:
 		return reply.Error.Code == status.NotFound && reply.Error.Vertex == f.call.Targets[0].ID
 	}
@@ -193,17 +254,22 @@ func (r *running) needsMore(f *frame, reply *wire.Reply, err error) bool {
 func (r *running) goOn(f *frame) {
 	w, c := r.queue.worker, &r.call[0]
 	defer w.running.Add(-1)
+	c.task = w.taskAfter(c, f, r.ticket)
+	c.task.Deadline = r.deadline - int64(queueGrace)
+	w.land(c)
+	r.end()
+}
+
+// taskAfter makes a call a task that goes on from the end of its only request.
+func (w *Worker) taskAfter(c *Call, f *frame, sequence uint64) *exec.Task {
 	f.call.Arguments = c.Arguments
 	item := exec.Item{Function: c.UDF.function, Target: c.Targets[0].id, Birth: c.Targets[0].birth}
 	f.items = append(f.items, item)
 	t := w.newTask(c)
-	t.Origin.Floor, t.TraceID = f.call.Floor, f.request.Header.TraceID
-	t.Deadline = r.deadline - int64(queueGrace)
+	t.Origin.Sequence, t.Origin.Floor, t.TraceID = sequence, f.call.Floor, f.request.Header.TraceID
 	t.Budget = 0 // it travels with the frame
 	t.Adopt(f)
-	c.task = t
-	w.land(c)
-	r.end()
+	return t
 }
 
 // cancel asks a call to end, and gives the request that the caller is to end without mu.

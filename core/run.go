@@ -13,7 +13,7 @@ import (
 // says that the worker itself cannot run any. The calling goroutine runs what is here itself, all
 // calls of one function in one go, and waits itself for what is elsewhere.
 func (w *Worker) Run(calls []Call) error {
-	if len(calls) == 1 && calls[0].simple(w) && w.runSimple(calls) {
+	if len(calls) == 1 && (calls[0].simple(w) && w.runSimple(calls) || calls[0].ask(w)) {
 		return nil
 	}
 	pin, err := w.store.Pin()
@@ -280,7 +280,7 @@ func (w *Worker) land(c *Call) {
 	if c.Err = t.Err; c.Err == nil {
 		w.deliver(c, t)
 	}
-	w.settle(c, t)
+	w.settle(c, t.Origin.Sequence)
 	c.task, c.later = nil, false
 	w.endTask(t)
 }

@@ -258,10 +258,7 @@ func (w *Worker) Number(t *exec.Task) {
 	if t.Origin.Sequence != 0 {
 		return
 	}
-	w.sequence.Lock()
-	sequence, err := w.sequences.Begin()
-	floor := w.sequences.Floor()
-	w.sequence.Unlock()
+	sequence, floor, err := w.number()
 	if err != nil {
 		t.Fail(err)
 		return
@@ -272,6 +269,14 @@ func (w *Worker) Number(t *exec.Task) {
 	}
 }
 
+// number gives a call's sequence, and the floor of all.
+func (w *Worker) number() (sequence, floor uint64, err error) {
+	w.sequence.Lock()
+	defer w.sequence.Unlock()
+	sequence, err = w.sequences.Begin()
+	return sequence, w.sequences.Floor(), err
+}
+
 // unfinished says whether a ticket belongs to a call that may be made again.
 func (w *Worker) unfinished(ticket uint64) bool {
 	w.sequence.Lock()
@@ -280,13 +285,12 @@ func (w *Worker) unfinished(ticket uint64) bool {
 }
 
 // settle ends a call's sequence, or makes it the call's ticket if its effects are unknown.
-func (w *Worker) settle(c *Call, t *exec.Task) {
-	sequence := t.Origin.Sequence
+func (w *Worker) settle(c *Call, sequence uint64) {
 	c.Ticket = 0
 	if sequence == 0 {
 		return
 	}
-	if t.Effects == exec.EffectsUnknown {
+	if c.Effects == EffectsUnknown {
 		c.Ticket = sequence
 		return
 	}
