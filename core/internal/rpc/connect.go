@@ -85,7 +85,7 @@ func (n *Node) connect(address string, want *Peer, deadline int64) (*session, er
 		notices.Abort(err)
 		return nil, err
 	}
-	go l.serve()
+	l.serve()
 	return s, nil
 }
 
@@ -233,7 +233,7 @@ func (n *Node) receiveFirst(conn transport.Conn, theirs, mine *wire.Hello, key s
 	if err := handshake.Welcome(conn, mine); err != nil {
 		s.fail(err)
 	}
-	go l.serve()
+	l.serve()
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (n *Node) receiveMore(conn transport.Conn, theirs, mine *wire.Hello, key se
 		return err
 	}
 	n.work.Add(1)
-	go l.serve()
+	l.serve()
 	if theirs.Purpose == wire.PurposeBulk {
 		s.sendLate(l)
 	}

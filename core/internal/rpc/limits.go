@@ -15,6 +15,8 @@ const (
 	MaxPeers = 65536
 	// MaxTogether is how many requests are served in one go.
 	MaxTogether = 16
+	// maxInTurn is how many frames of one connection are read before others of its group.
+	maxInTurn = 64
 	// MaxOverruns is how many requests may hold the goroutine that read them for too long, at a
 	// time; beyond it their connections wait for them.
 	MaxOverruns = 256

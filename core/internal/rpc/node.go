@@ -76,6 +76,7 @@ type Node struct {
 	peers     map[wire.Identity]*Peer
 	sessions  map[sessionKey]*session
 	greeting  map[transport.Conn]bool // connections before their Hello is answered
+	pollers   map[transport.Group]*poller
 }
 
 // Open makes a node. It neither listens nor dials yet.
@@ -94,6 +95,7 @@ func Open(cfg Config) *Node {
 		peers:      map[wire.Identity]*Peer{},
 		sessions:   map[sessionKey]*session{},
 		greeting:   map[transport.Conn]bool{},
+		pollers:    map[transport.Group]*poller{},
 	}
 	n.watch.init(n)
 	n.events.init()
@@ -247,6 +249,11 @@ func (n *Node) Close(deadline int64) error {
 		n.work.Add(1)
 		go s.leave(deadline)
 	}
+	n.mu.Lock()
+	for group := range n.pollers {
+		group.Close() // its poller ends with its last connection
+	}
+	n.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		n.work.Wait()

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// watch looks after the links that serve requests: where one request holds the goroutine that reads
-// a link for too long, another goroutine takes over the reading. It sleeps while no link is active.
+// watch looks after the pollers: where one request holds the goroutine of a poller for too long,
+// another goroutine takes over the reading. It sleeps while no poller is active.
 type watch struct {
 	node    *Node
-	overrun atomic.Int32 // goroutines that lost their link and are still in Serve
+	overrun atomic.Int32 // goroutines that lost their poller and are still in Serve
 
 	mu     sync.Mutex
-	active map[*link]bool
+	active map[*poller]bool
 	wake   chan struct{}
 	closed bool
 }
 
 func (w *watch) init(n *Node) {
 	w.node = n
-	w.active = map[*link]bool{}
+	w.active = map[*poller]bool{}
 	w.wake = make(chan struct{}, 1)
 }
 
-func (w *watch) add(l *link) {
+func (w *watch) add(p *poller) {
 	w.mu.Lock()
-	w.active[l] = true
+	w.active[p] = true
 	first := len(w.active) == 1
 	w.mu.Unlock()
 	if first {
@@ -34,9 +34,9 @@ func (w *watch) add(l *link) {
 	}
 }
 
-func (w *watch) remove(l *link) {
+func (w *watch) remove(p *poller) {
 	w.mu.Lock()
-	delete(w.active, l)
+	delete(w.active, p)
 	w.mu.Unlock()
 }
 
@@ -63,8 +63,8 @@ func (w *watch) run() {
 		w.mu.Lock()
 		idle, closed := len(w.active) == 0, w.closed
 		if !idle {
-			for l := range w.active {
-				w.look(l)
+			for p := range w.active {
+				w.look(p)
 			}
 		}
 		w.mu.Unlock()
@@ -80,25 +80,24 @@ func (w *watch) run() {
 	}
 }
 
-// look gives the link to a new goroutine if it has been in the same Serve since the last look.
-func (w *watch) look(l *link) {
-	s := &l.server
-	turn := s.turn.Load()
-	if turn&1 == 0 || turn != s.seen {
-		s.seen = turn
+// look gives the poller to a new goroutine if it has been in the same Serve since the last look.
+func (w *watch) look(p *poller) {
+	turn := p.turn.Load()
+	if turn&1 == 0 || turn != p.seen {
+		p.seen = turn
 		return
 	}
-	if w.overrun.Load() >= MaxOverruns || !s.turn.CompareAndSwap(turn, turn+1) {
+	if w.overrun.Load() >= MaxOverruns || !p.turn.CompareAndSwap(turn, turn+1) {
 		return
 	}
 	w.overrun.Add(1)
-	for _, r := range s.current {
+	for _, r := range p.current {
 		// Its answer waits for nobody's flush now, and it may be cancelled.
 		r.inline.Store(false)
-		s.enter(r)
+		r.link.server.enter(r)
 	}
 	w.node.work.Add(1)
-	go l.serve()
+	go p.run()
 }
 
 // pass returns once the watch is not looking at this moment.

@@ -94,6 +94,31 @@ type Conn interface {
 	Close(deadline int64) error
 }
 
+// Grouped is a Conn that one goroutine can receive from together with others.
+type Grouped interface {
+	Conn
+	// Group gives the group that the connection may be added to, the same for all of a Transport.
+	Group() Group
+}
+
+// Group is connections that one goroutine at a time receives from. Its methods but Wait and Park are
+// safe for concurrent use.
+type Group interface {
+	// Add makes a connection, which is in no group, part of it; Wait gives its tag. After Close it
+	// does not, and says so.
+	Add(c Conn, tag any) bool
+	// Remove takes a connection out. The goroutine that calls Wait calls it.
+	Remove(c Conn)
+	// Wait waits for a connection for whose Next there is something, or that ended, and gives its
+	// tag. It waits at most as long as told: nil.
+	Wait(wait time.Duration) any
+	// Park waits, without a thread, until there may be something for Wait. It fails once the group is
+	// closed and no connection is left.
+	Park() error
+	// Close says that no more connections come. From then on Wait does not wait.
+	Close()
+}
+
 // Counters count what passed through a connection. Bytes are those of whole frames; inproc counts
 // those of values only.
 type Counters struct {
