@@ -46,8 +46,8 @@ func (l *link) serve() {
 
 // join adds a link to the group.
 func (p *poller) join(l *link) {
-	if !p.group.Add(l.conn, l) {
-		p.end(l, errClosed())
+	if err := p.group.Add(l.conn, l); err != nil {
+		p.end(l, err)
 	}
 }
 
@@ -58,6 +58,9 @@ func (n *Node) pollerOf(conn transport.Conn) *poller {
 		return nil
 	}
 	group := grouped.Group()
+	if group == nil {
+		return nil
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if p := n.pollers[group]; p != nil || n.closed {

@@ -105,8 +105,8 @@ type Grouped interface {
 // safe for concurrent use.
 type Group interface {
 	// Add makes a connection, which is in no group, part of it; Wait gives its tag. After Close it
-	// does not, and says so.
-	Add(c Conn, tag any) bool
+	// fails, and where the connection has ended.
+	Add(c Conn, tag any) error
 	// Remove takes a connection out. The goroutine that calls Wait calls it.
 	Remove(c Conn)
 	// Wait waits for a connection for whose Next there is something, or that ended, and gives its
