@@ -4,13 +4,14 @@ import (
 	"dcf/core/internal/rpc"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/inproc"
+	"dcf/core/internal/transport/shm"
 	"dcf/core/internal/transport/tcp"
 )
 
 // transports gives all ways that frames travel between workers: "inproc://" within a process,
-// "tcp://" and "unix://" beyond it.
+// "shm://" within a host, "tcp://" and "unix://" beyond it.
 func transports() []transport.Transport {
-	return []transport.Transport{inproc.New(), tcp.New()}
+	return []transport.Transport{inproc.New(), shm.New(), tcp.New()}
 }
 
 var _ rpc.Handler = (*Worker)(nil)

@@ -72,7 +72,7 @@ func (d *Decoder) Decode(header []byte, body *vertex.Body, f *Frame) error {
 	if len(header) < sessionBytes {
 		return errFixed("SessionHeader", len(header), sessionBytes)
 	}
-	parseSession(header, &f.Header)
+	f.Header = ParseSession(header)
 	h := &f.Header
 	if !SameMajor(h.Version, Version) && h.Kind != KindHello && h.Kind != KindRefuse {
 		return errVersion(h.Version)

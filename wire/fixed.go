@@ -85,7 +85,9 @@ func putSession(b []byte, h *SessionHeader, flags uint32) {
 	binary.LittleEndian.PutUint64(b[24:], h.TraceID)
 }
 
-func parseSession(b []byte, h *SessionHeader) {
+// ParseSession reads the SessionHeader that a frame's header, of which sessionBytes must be there,
+// starts with.
+func ParseSession(b []byte) (h SessionHeader) {
 	_ = b[sessionBytes-1]
 	h.Version = binary.LittleEndian.Uint16(b)
 	h.Kind = Kind(binary.LittleEndian.Uint16(b[2:]))
@@ -93,6 +95,7 @@ func parseSession(b []byte, h *SessionHeader) {
 	h.CallID = binary.LittleEndian.Uint64(b[8:])
 	h.BudgetNs = int64(binary.LittleEndian.Uint64(b[16:]))
 	h.TraceID = binary.LittleEndian.Uint64(b[24:])
+	return h
 }
 
 func appendFixedCall(dst []byte, h *SessionHeader, m *Call) ([]byte, error) {

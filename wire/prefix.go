@@ -29,19 +29,31 @@ func ParsePrefix(b []byte, limits Limits) (headerLen int, bodyLen int64, err err
 		return 0, 0, errMagic(b[:4])
 	}
 	header, body := binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint64(b[8:])
+	if err := limits.check(header, body); err != nil {
+		return 0, 0, err
+	}
+	return int(header), int64(body), nil
+}
+
+// CheckHeader says what ParsePrefix would say of a frame without a body whose header has that length:
+// for transports that leave the prefix out.
+func CheckHeader(headerLen int, limits Limits) error { return limits.check(uint32(headerLen), 0) }
+
+// check says what is wrong with the lengths of a frame's header and body.
+func (limits Limits) check(header uint32, body uint64) error {
 	if header < sessionBytes || header > MaxHeaderBytes || body > MaxBodyBytes ||
 		body > 0 && (header+PrefixBytes)%Align != 0 {
-		return 0, 0, errPrefix(header, body)
+		return errPrefix(header, body)
 	}
 	if limits.HeaderBytes > 0 && int(header) > limits.HeaderBytes {
-		return 0, 0, status.Errorf(status.Exhausted,
+		return status.Errorf(status.Exhausted,
 			"a frame has a header of %d bytes, this node takes %d", header, limits.HeaderBytes)
 	}
 	if limits.BodyBytes > 0 && int64(body) > limits.BodyBytes {
-		return 0, 0, status.Errorf(status.Exhausted,
+		return status.Errorf(status.Exhausted,
 			"a frame has a body of %d bytes, this node takes %d", body, limits.BodyBytes)
 	}
-	return int(header), int64(body), nil
+	return nil
 }
 
 // putPrefix writes the prefix into the first PrefixBytes of b.

@@ -153,7 +153,7 @@ func (l *link) read() {
 func (r *Reader) sleep(wait time.Duration) {
 	if wait > 0 && len(r.leads) > 0 {
 		r.spin.Limit = r.leads[0].session.node.cfg.Spin
-		if r.spin.Poll(func() bool { return waitFor(r.fds, 0) }) {
+		if r.spin.Poll(wait, func() bool { return waitFor(r.fds, 0) }) {
 			return
 		}
 	}

@@ -17,11 +17,17 @@ type Spin struct {
 	miss uint32 // attempts in a row that found nothing
 }
 
-// maxSpinMisses bounds how rare attempts become: one in 2^maxSpinMisses waits.
-const maxSpinMisses = 10
+const (
+	// maxSpinMisses bounds how rare attempts become: one in 2^maxSpinMisses waits.
+	maxSpinMisses = 10
+	// looksPerClock is how many looks are taken from one reading of the clock to the next: it costs
+	// about as much as they do, and what comes soon needs none.
+	looksPerClock = 8
+)
 
-// Poll has look look until it finds something, and says whether it did. It may not try at all.
-func (s *Spin) Poll(look func() bool) bool {
+// Poll has look look until it finds something, for wait at most, and says whether it did. It may not
+// try at all.
+func (s *Spin) Poll(wait time.Duration, look func() bool) bool {
 	if s.Limit <= 0 {
 		return false
 	}
@@ -32,12 +38,17 @@ func (s *Spin) Poll(look func() bool) bool {
 	if look() {
 		return true
 	}
-	for end := clock.After(s.Limit); ; {
-		if look() {
-			s.miss = 0
-			return true
+	for end := int64(0); ; {
+		for range looksPerClock {
+			if look() {
+				s.miss = 0
+				return true
+			}
 		}
-		if clock.Now() >= end {
+		switch now := clock.Now(); {
+		case end == 0:
+			end = now + int64(min(s.Limit, wait))
+		case now >= end:
 			s.miss = min(s.miss+1, maxSpinMisses)
 			s.skip = 1<<s.miss - 1
 			return false

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 )
 
@@ -14,9 +15,6 @@ const (
 	schemeTCP  = "tcp"
 	schemeUnix = "unix"
 )
-
-// maxPathBytes is the longest path that a Unix socket's address holds.
-const maxPathBytes = 107
 
 // endpoint is a parsed address.
 type endpoint struct {
@@ -32,9 +30,9 @@ func parse(address string) (endpoint, error) {
 	switch {
 	case !ok:
 	case scheme == schemeUnix:
-		if !strings.HasPrefix(rest, "/") || len(rest) > maxPathBytes {
+		if !strings.HasPrefix(rest, "/") || len(rest) > socket.MaxPathBytes {
 			return endpoint{}, status.Errorf(status.InvalidArgument,
-				"the address %q needs an absolute path of at most %d bytes", address, maxPathBytes)
+				"the address %q needs an absolute path of at most %d bytes", address, socket.MaxPathBytes)
 		}
 		return endpoint{text: address, family: unix.AF_UNIX, path: rest}, nil
 	case scheme == schemeTCP:

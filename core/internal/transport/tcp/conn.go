@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 	"dcf/wire"
 )
 
 // conn is one socket in blocking mode; what must not wait says so in each system call.
 type conn struct {
-	sock      sockState
+	sock      socket.State
 	transport *Transport
 	peer      string
 	failure   atomic.Pointer[status.Error] // the first reason to end
@@ -28,7 +29,7 @@ var _ transport.Conn = (*conn)(nil)
 
 // newConn takes over a connected descriptor, also where it fails.
 func newConn(t *Transport, fd int, peer string) (transport.Conn, error) {
-	c := &conn{sock: sockState{fd: fd}, transport: t, peer: peer}
+	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer}
 	c.outbox.init(c)
 	c.inbox.init(c)
 	slice := unix.NsecToTimeval(int64(transport.Slice))
@@ -44,7 +45,7 @@ func newConn(t *Transport, fd int, peer string) (transport.Conn, error) {
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, systemError("setsockopt", err)
+		return nil, socket.SystemError("setsockopt", err)
 	}
 	return c, nil
 }
@@ -54,8 +55,8 @@ func (c *conn) Abort(reason error) {
 	c.failure.CompareAndSwap(nil, status.From(reason))
 	c.once.Do(func() {
 		// Whoever sleeps in the socket wakes and leaves it.
-		_ = unix.Shutdown(c.sock.fd, unix.SHUT_RDWR)
-		c.sock.close()
+		_ = unix.Shutdown(c.sock.FD, unix.SHUT_RDWR)
+		c.sock.Close()
 		c.outbox.abandon()
 	})
 }

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
 	"sync/atomic"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 	"dcf/vertex"
 	"dcf/wire"
@@ -20,7 +20,7 @@ import (
 type inbox struct {
 	c      *conn
 	limits wire.Limits
-	place  parking
+	place  socket.Parking
 	spin   transport.Spin
 
 	buffer       []byte
@@ -111,15 +111,7 @@ func (i *inbox) whole() (bool, error) {
 }
 
 func (i *inbox) header() wire.SessionHeader {
-	b := i.buffer[i.read+wire.PrefixBytes:]
-	return wire.SessionHeader{
-		Version:  binary.LittleEndian.Uint16(b),
-		Kind:     wire.Kind(binary.LittleEndian.Uint16(b[2:])),
-		Flags:    binary.LittleEndian.Uint32(b[4:]),
-		CallID:   binary.LittleEndian.Uint64(b[8:]),
-		BudgetNs: int64(binary.LittleEndian.Uint64(b[16:])),
-		TraceID:  binary.LittleEndian.Uint64(b[24:]),
-	}
+	return wire.ParseSession(i.buffer[i.read+wire.PrefixBytes:])
 }
 
 // Take decodes the frame that Next found.
@@ -164,12 +156,12 @@ func (i *inbox) advance() {
 
 // fill receives at least a byte, or gives transport.ErrAgain.
 func (i *inbox) fill(wait time.Duration) error {
-	if !i.c.sock.enter() {
+	if !i.c.sock.Enter() {
 		i.dropBody()
 		return i.c.reason()
 	}
 	n, errno := i.receive(i.space(), wait)
-	i.c.sock.leave()
+	i.c.sock.Leave()
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return transport.ErrAgain
@@ -208,7 +200,7 @@ func (i *inbox) space() []byte {
 
 // receive waits for bytes in the cheapest way for the time there is.
 func (i *inbox) receive(into []byte, wait time.Duration) (int, unix.Errno) {
-	fd := i.c.sock.fd
+	fd := i.c.sock.FD
 	if i.body != nil {
 		if n, errno := receiveBulk(fd, into); errno != unix.EAGAIN {
 			return n, errno
@@ -216,7 +208,7 @@ func (i *inbox) receive(into []byte, wait time.Duration) (int, unix.Errno) {
 	}
 	if wait > 0 {
 		n, errno := 0, unix.EAGAIN
-		if i.spin.Poll(func() bool {
+		if i.spin.Poll(wait, func() bool {
 			n, errno = receiveNow(fd, into)
 			return errno != unix.EAGAIN
 		}) {
@@ -232,7 +224,7 @@ func (i *inbox) receive(into []byte, wait time.Duration) (int, unix.Errno) {
 		return receiveSlice(fd, into)
 	default:
 		i.slept.Add(1)
-		if !poll(fd, unix.POLLIN, wait) {
+		if !socket.Poll(fd, unix.POLLIN, wait) {
 			return 0, unix.EAGAIN
 		}
 		return receiveNow(fd, into)
@@ -241,24 +233,20 @@ func (i *inbox) receive(into []byte, wait time.Duration) (int, unix.Errno) {
 
 // Descriptor gives the socket.
 func (i *inbox) Descriptor() int {
-	if !i.c.sock.enter() {
+	if !i.c.sock.Enter() {
 		return -1
 	}
-	return i.c.sock.fd
+	return i.c.sock.FD
 }
 
 // Return ends the use of Descriptor.
-func (i *inbox) Return() { i.c.sock.leave() }
+func (i *inbox) Return() { i.c.sock.Leave() }
 
 // Park waits in the poller.
 func (i *inbox) Park() error {
-	if !i.c.sock.enter() {
+	if !i.c.sock.Enter() {
 		return i.c.reason()
 	}
-	defer i.c.sock.leave()
-	if err := i.c.transport.poller.arm(i.c.sock.fd, &i.place); err != nil {
-		return err
-	}
-	<-i.place.ready
-	return nil
+	defer i.c.sock.Leave()
+	return i.c.transport.poller.Park(i.c.sock.FD, &i.place)
 }

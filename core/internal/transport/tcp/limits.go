@@ -1,7 +1,5 @@
 package tcp
 
-import "time"
-
 const (
 	// inboxBytes is the size of a connection's receive buffer while frames are small.
 	inboxBytes = 32 << 10
@@ -10,6 +8,4 @@ const (
 	flushBytes = 7 << 10
 	// maxPieces is how many pieces one system call sends.
 	maxPieces = 256
-	// dialRetry is how long a dialer waits for room in the queue of a Unix listener.
-	dialRetry = 5 * time.Millisecond
 )

@@ -23,13 +23,13 @@ type outbox struct {
 	mu       sync.Mutex
 	room     *sync.Cond // queue became shorter, a slice passed, a flush or the connection ended
 	encoder  *wire.Encoder
-	out      []byte       // whole frames without bodies, not yet handed over
-	spare    []byte       // is out while what was out is being flushed
-	pieces   []unix.Iovec // scratch of senders
-	queue    []*segment   // in order; while it is not empty the writer runs
-	flushing bool         // a goroutine hands over what was out
-	waiting  int          // those who wait for the end of that
-	writing  bool         // the writer runs
+	out      []byte               // whole frames without bodies, not yet handed over
+	spare    []byte               // is out while what was out is being flushed
+	pieces   []unix.Iovec         // scratch of senders
+	queue    []*transport.Segment // in order; while it is not empty the writer runs
+	flushing bool                 // a goroutine hands over what was out
+	waiting  int                  // those who wait for the end of that
+	writing  bool                 // the writer runs
 	ended    bool
 
 	queued     atomic.Int64  // bytes in queue
@@ -82,9 +82,7 @@ func (o *outbox) sendLarge(f *wire.Frame) (int64, uint64, error) {
 	end := o.appended.Add(uint64(size))
 	o.framesSent.Add(1)
 	o.sendBody(f, body)
-	if o.encoder != nil {
-		o.encoder.Release()
-	}
+	o.encoder.Release()
 	return size, end, nil
 }
 
@@ -108,7 +106,7 @@ func (o *outbox) flush() {
 	}
 	for len(o.out) > 0 && !o.ended {
 		if len(o.queue) > 0 {
-			o.enqueue(&segment{pieces: [][]byte{append([]byte(nil), o.out...)}})
+			o.enqueue(&transport.Segment{Pieces: [][]byte{append([]byte(nil), o.out...)}})
 			o.out = cleared(o.out)
 			return
 		}
@@ -120,7 +118,7 @@ func (o *outbox) flush() {
 
 // handOver writes what is out, without mu, and queues what the socket does not take.
 func (o *outbox) handOver() bool {
-	if !o.c.sock.enter() {
+	if !o.c.sock.Enter() {
 		return false
 	}
 	flushed := o.out
@@ -128,8 +126,8 @@ func (o *outbox) handOver() bool {
 	// Counted ahead: what may have left must never seem not to have.
 	o.written.Add(uint64(len(flushed)))
 	o.mu.Unlock()
-	n, errno := sendNow(o.c.sock.fd, flushed)
-	o.c.sock.leave()
+	n, errno := sendNow(o.c.sock.FD, flushed)
+	o.c.sock.Leave()
 	o.mu.Lock()
 	o.flushing, o.spare = false, cleared(flushed)
 	if o.waiting > 0 {
@@ -144,7 +142,7 @@ func (o *outbox) handOver() bool {
 	}
 	if n < len(flushed) {
 		o.written.Add(uint64(n) - uint64(len(flushed)))
-		o.enqueue(&segment{pieces: [][]byte{append([]byte(nil), flushed[n:]...)}})
+		o.enqueue(&transport.Segment{Pieces: [][]byte{append([]byte(nil), flushed[n:]...)}})
 	}
 	return true
 }
@@ -165,6 +163,12 @@ func cleared(buffer []byte) []byte {
 		return nil
 	}
 	return buffer[:0]
+}
+
+// keep makes a segment of the body of f from byte done on.
+func (o *outbox) keep(f *wire.Frame, body [][]byte, done int) (s *transport.Segment) {
+	s, o.encoder = transport.Keep(f, body, done, o.encoder)
+	return s
 }
 
 // sendBody hands over out and the body of its last frame, f. The body's pieces belong to f and to
@@ -189,9 +193,9 @@ func (o *outbox) sendBody(f *wire.Frame, body [][]byte) {
 	}
 	rest := len(o.out) - sent
 	if rest > 0 {
-		o.enqueue(&segment{pieces: [][]byte{append([]byte(nil), o.out[sent:]...)}})
+		o.enqueue(&transport.Segment{Pieces: [][]byte{append([]byte(nil), o.out[sent:]...)}})
 	}
-	if kept := o.keep(f, body, max(-rest, 0)); len(kept.pieces) > 0 {
+	if kept := o.keep(f, body, max(-rest, 0)); len(kept.Pieces) > 0 {
 		o.enqueue(kept)
 	}
 	o.out = cleared(o.out)
@@ -199,13 +203,13 @@ func (o *outbox) sendBody(f *wire.Frame, body [][]byte) {
 
 // sendPieces hands over as much of pieces as the socket takes without waiting.
 func (o *outbox) sendPieces() (sent int, failure unix.Errno) {
-	if !o.c.sock.enter() {
+	if !o.c.sock.Enter() {
 		return 0, unix.ECONNABORTED
 	}
-	defer o.c.sock.leave()
+	defer o.c.sock.Leave()
 	pieces := o.pieces
 	for len(pieces) > 0 {
-		n, errno := sendVector(o.c.sock.fd, pieces[:min(len(pieces), maxPieces)], false)
+		n, errno := sendVector(o.c.sock.FD, pieces[:min(len(pieces), maxPieces)], false)
 		switch errno {
 		case 0:
 			sent += n
@@ -221,12 +225,12 @@ func (o *outbox) sendPieces() (sent int, failure unix.Errno) {
 	return sent, 0
 }
 
-func (o *outbox) enqueue(s *segment) {
-	for _, piece := range s.pieces {
+func (o *outbox) enqueue(s *transport.Segment) {
+	for _, piece := range s.Pieces {
 		o.queued.Add(int64(len(piece)))
 	}
 	o.queue = append(o.queue, s)
-	if !o.writing && o.c.sock.enter() {
+	if !o.writing && o.c.sock.Enter() {
 		o.writing = true
 		go o.write()
 	}
@@ -234,7 +238,7 @@ func (o *outbox) enqueue(s *segment) {
 
 // write is the writer: it sends what is queued until nothing is left or the connection ends.
 func (o *outbox) write() {
-	defer o.c.sock.leave()
+	defer o.c.sock.Leave()
 	pieces := make([]unix.Iovec, 0, maxPieces)
 	progress := clock.Now()
 	for {
@@ -242,7 +246,7 @@ func (o *outbox) write() {
 		if len(pieces) == 0 {
 			return
 		}
-		n, errno := sendVector(o.c.sock.fd, pieces, true)
+		n, errno := sendVector(o.c.sock.FD, pieces, true)
 		switch {
 		case errno == 0:
 			progress = clock.Now()
@@ -268,7 +272,7 @@ func (o *outbox) gather(pieces []unix.Iovec) []unix.Iovec {
 		return nil
 	}
 	for _, s := range o.queue {
-		for _, piece := range s.pieces {
+		for _, piece := range s.Pieces {
 			if len(pieces) == maxPieces {
 				return pieces
 			}
@@ -286,14 +290,14 @@ func (o *outbox) sent(n int) {
 	o.queued.Add(int64(-n))
 	for n > 0 {
 		s := o.queue[0]
-		piece := s.pieces[0]
+		piece := s.Pieces[0]
 		if n < len(piece) {
-			s.pieces[0] = piece[n:]
+			s.Pieces[0] = piece[n:]
 			break
 		}
 		n -= len(piece)
-		if s.pieces = s.pieces[1:]; len(s.pieces) == 0 {
-			s.release()
+		if s.Pieces = s.Pieces[1:]; len(s.Pieces) == 0 {
+			s.Release()
 			o.queue[0] = nil
 			o.queue = o.queue[1:]
 		}
@@ -359,7 +363,7 @@ func (o *outbox) abandon() {
 
 func (o *outbox) dropQueue() {
 	for _, s := range o.queue {
-		s.release()
+		s.Release()
 	}
 	o.queue = nil
 	o.queued.Store(0)

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -57,15 +56,6 @@ func sendVector(fd int, pieces []unix.Iovec, wait bool) (int, unix.Errno) {
 	n, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(&message)), uintptr(flags))
 	return int(n), errno
-}
-
-// poll waits for events on a descriptor, and says whether any of them, or an error, is there.
-func poll(fd int, events int16, wait time.Duration) bool {
-	set := unix.PollFd{Fd: int32(fd), Events: events}
-	timeout := unix.NsecToTimespec(max(int64(wait), 0))
-	n, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&set)), 1,
-		uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
-	return errno == 0 && n > 0
 }
 
 func vector(pieces []unix.Iovec, b []byte) []unix.Iovec {

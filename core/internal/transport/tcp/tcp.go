@@ -4,13 +4,10 @@
 package tcp
 
 import (
-	"errors"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dcf/core/internal/transport"
-	"dcf/core/status"
+	"dcf/core/internal/transport/socket"
 )
 
 // Transport makes TCP and Unix connections; addresses are "tcp://host:port" and "unix:///path".
@@ -19,7 +16,7 @@ type Transport struct {
 	// transport.StallAfter. It is set before the first use.
 	StallAfter time.Duration
 
-	poller poller
+	poller socket.Poller
 }
 
 var _ transport.Transport = (*Transport)(nil)
@@ -32,7 +29,7 @@ func (t *Transport) Schemes() []string { return []string{schemeTCP, schemeUnix} 
 
 // Close frees what waits for idle connections. All connections and listeners are closed before.
 func (t *Transport) Close() error {
-	t.poller.close()
+	t.poller.Close()
 	return nil
 }
 
@@ -41,16 +38,4 @@ func (t *Transport) stallAfter() time.Duration {
 		return t.StallAfter
 	}
 	return transport.StallAfter
-}
-
-// systemError wraps the failure of a system call that should not fail.
-func systemError(what string, err error) error {
-	e := status.Errorf(status.Internal, "%s: %w", what, err)
-	if errno, ok := errors.AsType[unix.Errno](err); ok {
-		e.OS = int32(errno)
-		if errno == unix.EMFILE || errno == unix.ENFILE || errno == unix.ENOMEM {
-			e.Code = status.Exhausted
-		}
-	}
-	return e
 }

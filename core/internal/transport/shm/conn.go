@@ -1,0 +1,116 @@
+package shm
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dcf/core/internal/ring"
+	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/socket"
+	"dcf/core/status"
+	"dcf/wire"
+)
+
+// conn is one end of a connection. Its memory stays mapped as long as its socket is open: until
+// Abort has ended all sending and Next has said that nothing is to come.
+type conn struct {
+	sock      socket.State
+	place     socket.Parking
+	transport *Transport
+	peer      string
+	failure   atomic.Pointer[status.Error] // the first reason to end
+	hungUp    atomic.Bool                  // the peer sends nothing more; what it sent is still to be received
+	aborted   atomic.Bool                  // nothing is to be received
+	once      sync.Once                    // of ending
+
+	outbox
+	inbox
+}
+
+var _ transport.Conn = (*conn)(nil)
+
+// newConn takes over a connected socket and the connection's memory, also where it fails.
+func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*conn, error) {
+	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer}
+	c.sock.Free = func() { _ = unix.Munmap(memory) }
+	sent, received := memory[:ring.Bytes], memory[ring.Bytes:]
+	if !dialed {
+		sent, received = received, sent
+	}
+	c.outbox.init(c, sent)
+	c.inbox.init(c, received)
+	if err := t.poller.Watch(fd, &c.place, c.hangUp); err != nil {
+		c.sock.Close()
+		return nil, err
+	}
+	c.sock.Enter() // until Next has said that nothing is to come
+	return c, nil
+}
+
+// hangUp is called when the peer, or its process, has closed its end.
+func (c *conn) hangUp() {
+	if !c.sock.Enter() {
+		return
+	}
+	defer c.sock.Leave()
+	e := refusalIn(c.sock.FD, c.peer)
+	if e == nil {
+		e = status.Errorf(status.Unavailable, "%s closed the connection", c.peer)
+	}
+	c.failure.CompareAndSwap(nil, e)
+	c.hungUp.Store(true)
+	c.outbox.abandon()
+	c.inbox.ring.Interrupt()
+}
+
+// Abort ends the connection; only the first reason counts.
+func (c *conn) Abort(reason error) {
+	c.failure.CompareAndSwap(nil, status.From(reason))
+	c.once.Do(func() {
+		c.aborted.Store(true)
+		c.transport.poller.Forget(&c.place)
+		// The peer learns of it, and whoever waits at the socket wakes.
+		_ = unix.Shutdown(c.sock.FD, unix.SHUT_RDWR)
+		c.inbox.ring.Interrupt()
+		c.outbox.abandon()
+		c.sock.Close()
+	})
+}
+
+// Close sends what is queued, if the peer takes it in time, and ends the connection.
+func (c *conn) Close(deadline int64) error {
+	c.outbox.finish(deadline)
+	c.Abort(status.Errorf(status.Unavailable, "the connection to %s is closed", c.peer))
+	return nil
+}
+
+// Peer gives the address that was dialled, or where the peer came in.
+func (c *conn) Peer() string { return c.peer }
+
+// SplitsBulk is true: a ring delivers nothing before what stands ahead of it.
+func (c *conn) SplitsBulk() bool { return true }
+
+// SetLimits bounds the frames that are received from now on.
+func (c *conn) SetLimits(limits wire.Limits) { c.limits = limits }
+
+// SetSpin sets how long Next polls.
+func (c *conn) SetSpin(spin time.Duration) { c.spin.Limit = spin }
+
+// Counters gives what passed so far.
+func (c *conn) Counters() transport.Counters {
+	var all transport.Counters
+	c.outbox.count(&all)
+	c.inbox.count(&all)
+	return all
+}
+
+// reason gives why the connection ended.
+func (c *conn) reason() error {
+	if e := c.failure.Load(); e != nil {
+		return e
+	}
+	return status.Errorf(status.Unavailable, "the connection to %s is closed", c.peer)
+}

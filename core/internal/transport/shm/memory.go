@@ -1,0 +1,60 @@
+package shm
+
+import (
+	"golang.org/x/sys/unix"
+
+	"dcf/core/internal/ring"
+	"dcf/core/internal/transport/socket"
+	"dcf/core/status"
+)
+
+const (
+	// memoryBytes is the size of what the ends of a connection share: the dialer's ring, then the
+	// listener's. The system gives pages to what is used of it only.
+	memoryBytes = 2 * ring.Bytes
+	// seals are what keeps the memory's size as it is: reading beyond the end of a file that became
+	// shorter kills a process.
+	seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+)
+
+// newMemory makes the memory of a connection and gives its descriptor.
+func newMemory() (fd int, err error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err = unix.MemfdCreate("dcf-ring", flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // a system that is older than that flag
+		fd, err = unix.MemfdCreate("dcf-ring", flags)
+	}
+	if err != nil {
+		return -1, socket.SystemError("memfd_create", err)
+	}
+	if err = unix.Ftruncate(fd, memoryBytes); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, socket.SystemError("memfd", err)
+	}
+	return fd, nil
+}
+
+// mapMemory maps the memory of a connection, whoever made it.
+func mapMemory(fd int) ([]byte, error) {
+	have, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil || have&seals != seals {
+		return nil, status.Errorf(status.Corrupt, "what it shares is no memory whose size is sealed "+
+			"(seals %#x, needed are %#x)", max(have, 0), seals)
+	}
+	var info unix.Stat_t
+	if err := unix.Fstat(fd, &info); err != nil {
+		return nil, socket.SystemError("fstat", err)
+	}
+	if info.Size != memoryBytes {
+		return nil, status.Errorf(status.Corrupt, "it shares %d bytes of memory, needed are %d: the "+
+			"two programs may be of different versions", info.Size, memoryBytes)
+	}
+	b, err := unix.Mmap(fd, 0, memoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, socket.SystemError("mmap", err)
+	}
+	return b, nil
+}

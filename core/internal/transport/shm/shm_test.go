@@ -1,0 +1,82 @@
+package shm
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/transporttest"
+	"dcf/vertex/arena"
+)
+
+// No goroutine, no descriptor, no batch and no memory of a connection may be left at the end.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(playRole(role))
+	}
+	before, _ := arena.Usage()
+	files := descriptors()
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if after, _ := arena.Usage(); code == 0 && after != before {
+			fmt.Fprintf(os.Stderr, "%d bytes of batches before the tests, %d after\n", before, after)
+			code = 1
+		}
+		// The Go runtime opens an epoll and an event descriptor when it first needs them.
+		if after := descriptors(); code == 0 && after > files+2 {
+			fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", files, after)
+			code = 1
+		}
+		if n := mappings(); code == 0 && n > 0 {
+			fmt.Fprintf(os.Stderr, "the memory of %d connections is still mapped\n", n)
+			code = 1
+		}
+		os.Exit(code)
+	}))
+}
+
+func descriptors() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	return len(entries)
+}
+
+// mappings counts the connections whose memory is mapped.
+func mappings() int {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		panic(err)
+	}
+	return strings.Count(string(maps), "memfd:dcf-ring")
+}
+
+var names atomic.Uint64
+
+// abstract gives a name that nobody uses.
+func abstract() string { return fmt.Sprintf("shm://@dcf-test-%d-%d", os.Getpid(), names.Add(1)) }
+
+func TestConformance(t *testing.T) {
+	nobody := filepath.Join(t.TempDir(), "nobody.sock")
+	for name, subject := range map[string]transporttest.Subject{
+		"abstract": {
+			Address: func(*testing.T) string { return abstract() },
+			Nobody:  abstract(), Wrong: "shm://relative",
+		},
+		"path": {
+			Address: func(t *testing.T) string {
+				return "shm://" + filepath.Join(t.TempDir(), "dcf.sock")
+			},
+			Nobody: "shm://" + nobody, Wrong: "shm:///" + strings.Repeat("x", 108),
+		},
+	} {
+		subject.New = func() transport.Transport { return New() }
+		t.Run(name, func(t *testing.T) { transporttest.Run(t, subject) })
+	}
+}
