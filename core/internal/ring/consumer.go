@@ -34,7 +34,7 @@ func (c *Consumer) Spin(looks int) bool {
 		if atomic.LoadUint64(word)>>numberShift == number {
 			return true
 		}
-		pause()
+		Pause()
 	}
 	return false
 }

@@ -1,6 +1,6 @@
 package ring
 
-// pause tells the processor that this is a loop that waits for another one's store.
+// Pause tells the processor that this is a loop that waits for another one's store.
 //
 //go:noescape
-func pause()
+func Pause()

@@ -2,5 +2,5 @@
 
 package ring
 
-// pause would tell the processor that this is a loop that waits for another one's store.
-func pause() {}
+// Pause would tell the processor that this is a loop that waits for another one's store.
+func Pause() {}

@@ -39,7 +39,7 @@ func (n *Node) introduce(conn transport.Conn) error {
 	defer n.mu.Unlock()
 	if n.closed {
 		err := errClosed()
-		conn.Abort(err)
+		transport.End(conn, err)
 		return err
 	}
 	n.greeting[conn] = true
@@ -63,12 +63,12 @@ func (n *Node) connect(address string, want *Peer, deadline int64) (*session, er
 		err := status.Errorf(status.Unavailable, "%s is node %d in incarnation %d now, not node %d "+
 			"in incarnation %d", address, theirs.Identity.Node, theirs.Identity.Incarnation,
 			want.identity.Node, want.identity.Incarnation)
-		notices.Abort(err)
+		transport.End(notices, err)
 		return nil, err
 	}
 	call, _, err := n.greet(address, wire.PurposeCall, key.number, deadline)
 	if err != nil {
-		notices.Abort(err)
+		transport.End(notices, err)
 		return nil, err
 	}
 	peer := want
@@ -81,8 +81,8 @@ func (n *Node) connect(address string, want *Peer, deadline int64) (*session, er
 	l, err := s.attach(notices, wire.PurposePeer)
 	_, err2 := s.attach(call, wire.PurposeCall)
 	if err = errors.Join(err, err2, n.begin(s, nil)); err != nil {
-		call.Abort(err)
-		notices.Abort(err)
+		transport.End(call, err)
+		transport.End(notices, err)
 		return nil, err
 	}
 	l.serve()
@@ -167,7 +167,7 @@ func (n *Node) accept(l transport.Listener) {
 		select {
 		case n.handshakes <- struct{}{}:
 		case <-n.closing:
-			conn.Abort(errClosed())
+			transport.End(conn, errClosed())
 			return
 		}
 		if err := n.introduce(conn); err != nil {
@@ -252,7 +252,7 @@ func (n *Node) receiveMore(conn transport.Conn, theirs, mine *wire.Hello, key se
 	}
 	l, err := s.attach(conn, theirs.Purpose)
 	if err != nil {
-		conn.Abort(err)
+		transport.End(conn, err)
 		return err
 	}
 	n.work.Add(1)

@@ -212,16 +212,6 @@ func (l *link) control(kind wire.Kind, id uint64) error {
 	return l.conn.Flush()
 }
 
-// drain frees what was received on a link that nobody reads any more.
-func (l *link) drain() {
-	for {
-		if _, err := l.conn.Next(0); err != nil {
-			return
-		}
-		l.conn.Skip()
-	}
-}
-
 // acquire takes the lead, ahead of all followers, and waits for it a moment if need be.
 func (l *link) acquire(wait time.Duration) bool {
 	until := clock.After(wait)

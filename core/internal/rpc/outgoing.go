@@ -139,7 +139,7 @@ func (s *session) bulkLink(deadline int64) (*link, error) {
 	}
 	l, err := s.attach(conn, wire.PurposeBulk)
 	if err != nil {
-		conn.Abort(err)
+		transport.End(conn, err)
 		return nil, err
 	}
 	return l, nil

@@ -239,7 +239,7 @@ func (l *link) awaitRoom() error {
 func (l *link) stop(err error) {
 	l.session.fail(err)
 	<-l.session.gone // the connection was aborted
-	l.drain()
+	transport.Drain(l.conn)
 }
 
 // handle serves one frame, and says whether this goroutine still is the one to read the link.

@@ -61,7 +61,7 @@ func (s *session) teardown(links []*link, reason *status.Error) {
 		l.conn.Abort(reason)
 	}
 	for _, l := range leads {
-		l.drain()
+		transport.Drain(l.conn)
 	}
 	s.abandon(reason)
 	close(s.gone)

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/inproc"
+	"dcf/core/internal/transport/shm"
 	"dcf/core/internal/transport/tcp"
 	"dcf/core/status"
 	"dcf/udf"
@@ -21,7 +23,7 @@ import (
 )
 
 // schemes are the ways that each test of requests goes.
-var schemes = []string{"inproc", "tcp", "unix"}
+var schemes = []string{"inproc", "tcp", "unix", "shm"}
 
 func eachScheme(t *testing.T, test func(t *testing.T, scheme string)) {
 	for _, scheme := range schemes {
@@ -29,7 +31,7 @@ func eachScheme(t *testing.T, test func(t *testing.T, scheme string)) {
 	}
 }
 
-var inprocNames atomic.Uint64
+var names atomic.Uint64
 
 func anyAddress(t testing.TB, scheme string) string {
 	switch scheme {
@@ -37,8 +39,10 @@ func anyAddress(t testing.TB, scheme string) string {
 		return "tcp://127.0.0.1:0"
 	case "unix":
 		return "unix://" + filepath.Join(t.TempDir(), "dcf.sock")
+	case "shm":
+		return fmt.Sprintf("shm://@dcf-test-%d-%d", os.Getpid(), names.Add(1))
 	default:
-		return fmt.Sprintf("inproc://test-%d", inprocNames.Add(1))
+		return fmt.Sprintf("inproc://test-%d", names.Add(1))
 	}
 }
 
@@ -105,7 +109,7 @@ func (h *handler) expect(t testing.TB, news string) {
 func config(node uint64, h Handler) Config {
 	return Config{
 		Identity: wire.Identity{Node: node, Incarnation: 1}, Member: true, Handler: h,
-		Timeout: patience, Transports: []transport.Transport{tcp.New(), inproc.New()},
+		Timeout: patience, Transports: []transport.Transport{tcp.New(), inproc.New(), shm.New()},
 	}
 }
 

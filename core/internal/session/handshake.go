@@ -32,7 +32,7 @@ func Greet(conn transport.Conn, mine *wire.Hello, deadline int64) (*wire.Hello, 
 		err = status.Errorf(status.InvalidArgument, "%s is this node itself", conn.Peer())
 	}
 	if err != nil {
-		conn.Abort(err)
+		transport.End(conn, err)
 		return nil, err
 	}
 	conn.SetLimits(wire.Limits{})
@@ -45,7 +45,7 @@ func Receive(conn transport.Conn) (*wire.Hello, error) {
 	conn.SetLimits(limits)
 	theirs, err := receive(conn, clock.After(HelloTimeout))
 	if err != nil {
-		conn.Abort(err)
+		transport.End(conn, err)
 		return nil, err
 	}
 	if _, err := wire.Negotiate(theirs); err != nil {
@@ -57,7 +57,7 @@ func Receive(conn transport.Conn) (*wire.Hello, error) {
 // Welcome answers a dialer that was received.
 func Welcome(conn transport.Conn, mine *wire.Hello) error {
 	if err := send(conn, wire.KindHello, mine); err != nil {
-		conn.Abort(err)
+		transport.End(conn, err)
 		return err
 	}
 	conn.SetLimits(wire.Limits{})
@@ -70,6 +70,7 @@ func Refuse(conn transport.Conn, reason error) error {
 	// A dialer that is gone need not be told.
 	_ = send(conn, wire.KindRefuse, &wire.Refuse{Code: e.Code, Message: e.Message})
 	_ = conn.Close(clock.After(HelloTimeout))
+	transport.Drain(conn)
 	return reason
 }
 

@@ -17,6 +17,11 @@ const (
 	publishSlots = 64
 	// spinLooks is how often the ring is looked at before a spinning receiver sees to anything else.
 	spinLooks = 16
+	// aroundRounds is after how many rounds through its connections a group looks at their sockets, and
+	// quietRounds after how many a connection that had nothing is left to its socket: some
+	// milliseconds of calls.
+	aroundRounds = 128
+	quietRounds  = 8192
 	// maxRefusalBytes is the length of a listener's words to a dialer that it refuses.
 	maxRefusalBytes = 512
 )

@@ -6,6 +6,7 @@ package shm
 
 import (
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,9 @@ type Transport struct {
 	StallAfter time.Duration
 
 	poller socket.Poller
+
+	grouping sync.Mutex
+	group    *group // under grouping: of those that receive requests; nil: not asked for yet
 	// credentials says who is at the other end of a socket. A test may say something else.
 	credentials func(fd int) (*unix.Ucred, error)
 	// greetTimeout is greetTimeout but in tests.
@@ -42,6 +46,9 @@ func (t *Transport) Schemes() []string { return []string{scheme} }
 // Close frees what watches the connections. All connections and listeners are closed before.
 func (t *Transport) Close() error {
 	t.poller.Close()
+	if t.group != nil {
+		t.group.free()
+	}
 	return nil
 }
 

@@ -94,13 +94,7 @@ func soon() int64 { return clock.After(patience) }
 
 // end aborts a connection and takes what it received before.
 func end(c transport.Conn) {
-	c.Abort(status.Errorf(status.Unavailable, "the test is over"))
-	for {
-		if _, err := c.Next(0); err != nil {
-			return
-		}
-		c.Skip()
-	}
+	transport.End(c, status.Errorf(status.Unavailable, "the test is over"))
 }
 
 // frame makes an operation that carries a number and a value.

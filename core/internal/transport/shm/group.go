@@ -1,0 +1,325 @@
+package shm
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dcf/core/internal/ring"
+	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/socket"
+	"dcf/core/status"
+)
+
+// group receives from many connections. It looks at the rings of those that were active lately, one
+// after another. The others, and all while it sleeps, wake it by their sockets.
+type group struct {
+	epfd, wake int // the descriptors of epoll, and of an event that Add and Close set
+	file       *os.File
+	raw        syscall.RawConn
+
+	mu      sync.Mutex
+	members map[uint64]*member // by token, also those that are in added
+	added   []*member          // since Wait looked
+	tokens  uint64
+	closed  bool
+	changed atomic.Bool // added or closed changed
+
+	// Of the goroutine that waits:
+	hot    []*member
+	at     int    // the one of hot to look at next
+	round  uint64 // how often hot was looked through
+	spin   transport.Spin
+	events [64]unix.EpollEvent
+}
+
+// member is a connection of a group. It is hot, or armed: its ring's producer wakes its socket.
+type member struct {
+	c      *conn
+	tag    any
+	token  uint64
+	armed  bool
+	active uint64 // the round in which it had something last
+}
+
+var (
+	_ transport.Grouped = (*conn)(nil)
+	_ transport.Group   = (*group)(nil)
+)
+
+// Group gives the group of the connection's Transport; nil where the system has no descriptors for it.
+func (c *conn) Group() transport.Group {
+	t := c.transport
+	t.grouping.Lock()
+	defer t.grouping.Unlock()
+	if t.group == nil {
+		g, err := newGroup()
+		if err != nil {
+			return nil
+		}
+		t.group = g
+	}
+	return t.group
+}
+
+func newGroup() (*group, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, socket.SystemError("epoll_create", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(epfd)
+		return nil, socket.SystemError("eventfd", err)
+	}
+	g := &group{epfd: epfd, wake: wake, members: map[uint64]*member{}}
+	err = unix.SetNonblock(epfd, true)
+	if err == nil {
+		err = g.watch(wake, 0)
+	}
+	if err == nil {
+		g.file = os.NewFile(uintptr(epfd), "epoll")
+		g.raw, err = g.file.SyscallConn()
+	}
+	if err != nil {
+		_, _ = unix.Close(epfd), unix.Close(wake)
+		return nil, socket.SystemError("epoll", err)
+	}
+	return g, nil
+}
+
+// free frees the descriptors. Nobody uses the group any more.
+func (g *group) free() {
+	_ = g.file.Close()
+	_ = unix.Close(g.wake)
+}
+
+// watch has epoll tell of a descriptor, each time that it becomes readable.
+func (g *group) watch(fd int, token uint64) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET}
+	event.Fd, event.Pad = int32(uint32(token)), int32(token>>32)
+	return unix.EpollCtl(g.epfd, unix.EPOLL_CTL_ADD, fd, &event)
+}
+
+// Add makes a connection part of the group.
+func (g *group) Add(connection transport.Conn, tag any) error {
+	c := connection.(*conn)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return status.Errorf(status.Unavailable, "this node is closed")
+	}
+	if !c.sock.Enter() {
+		return c.reason()
+	}
+	defer c.sock.Leave()
+	g.tokens++
+	m := &member{c: c, tag: tag, token: g.tokens}
+	if err := g.watch(c.sock.FD, m.token); err != nil {
+		return socket.SystemError("epoll_ctl", err)
+	}
+	g.members[m.token] = m
+	g.added = append(g.added, m)
+	g.change()
+	return nil
+}
+
+// change has the waiting goroutine look at added and closed. The caller holds mu.
+func (g *group) change() {
+	g.changed.Store(true)
+	one := [8]byte{1}
+	_, _ = unix.Write(g.wake, one[:]) // full: it is readable all the same
+}
+
+// Close says that no more connections come.
+func (g *group) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	g.change()
+}
+
+// Remove takes a connection out, which Wait has given.
+func (g *group) Remove(connection transport.Conn) {
+	c := connection.(*conn)
+	for i, m := range g.hot {
+		if m.c != c {
+			continue
+		}
+		g.hot = append(g.hot[:i], g.hot[i+1:]...)
+		g.mu.Lock()
+		delete(g.members, m.token)
+		g.mu.Unlock()
+		if c.sock.Enter() { // else it is closed, and epoll has forgotten it
+			_ = unix.EpollCtl(g.epfd, unix.EPOLL_CTL_DEL, c.sock.FD, nil)
+			c.sock.Leave()
+		}
+		return
+	}
+}
+
+// Wait waits for a connection for which something is here: it polls for a while, and then sleeps.
+func (g *group) Wait(wait time.Duration) any {
+	m := g.look()
+	if m == nil && wait > 0 && len(g.hot) > 0 && g.spin.Poll(wait, func() bool {
+		ring.Pause()
+		m = g.look()
+		return m != nil
+	}) {
+		m.c.spun.Add(1)
+	}
+	if m == nil && wait > 0 {
+		if m = g.sleep(wait); m != nil {
+			m.c.slept.Add(1)
+		}
+	}
+	if m == nil {
+		return nil
+	}
+	return m.tag
+}
+
+// look looks once at each hot connection, and now and then at the rest.
+func (g *group) look() *member {
+	g.round++
+	if g.round%aroundRounds == 0 {
+		g.lookAround()
+	}
+	if g.changed.Load() {
+		g.take()
+	}
+	for range g.hot {
+		if g.at++; g.at >= len(g.hot) {
+			g.at = 0
+		}
+		if m := g.hot[g.at]; m.c.arrived() {
+			m.active = g.round
+			return m
+		}
+	}
+	return nil
+}
+
+// arrived says, at little cost, whether there is something for Next.
+func (i *inbox) arrived() bool {
+	return i.header != nil || i.ring.Ready() || i.c.hungUp.Load() || i.c.aborted.Load()
+}
+
+// take makes what was added hot.
+func (g *group) take() (closed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changed.Store(false)
+	for _, m := range g.added {
+		m.active = g.round
+		g.spin.Limit = max(g.spin.Limit, m.c.spin.Limit)
+		g.hot = append(g.hot, m)
+	}
+	clear(g.added)
+	g.added = g.added[:0]
+	return g.closed
+}
+
+// lookAround wakes connections whose sockets ask for it, and arms those that were quiet for long: each
+// hot one costs the others time.
+func (g *group) lookAround() {
+	g.heed(0)
+	kept := g.hot[:0]
+	for _, m := range g.hot {
+		if g.round-m.active < quietRounds || !m.arm() {
+			kept = append(kept, m)
+		}
+	}
+	g.forget(len(kept))
+}
+
+// forget shortens hot.
+func (g *group) forget(to int) {
+	clear(g.hot[to:])
+	g.hot = g.hot[:to]
+}
+
+// arm makes a connection wake the group by its socket, unless something is here.
+func (m *member) arm() bool {
+	if m.c.Descriptor() < 0 {
+		return false
+	}
+	if m.c.arrived() {
+		m.c.Return()
+		return false
+	}
+	m.armed = true
+	return true
+}
+
+// sleep arms all and sleeps until one has something.
+func (g *group) sleep(wait time.Duration) *member {
+	kept := g.hot[:0]
+	for _, m := range g.hot {
+		if !m.arm() {
+			kept = append(kept, m)
+		}
+	}
+	g.forget(len(kept))
+	if len(g.hot) == 0 && !g.changed.Load() {
+		g.heed(min(wait, transport.Slice))
+	}
+	return g.look()
+}
+
+// heed waits for sockets that ask to be woken for, and makes their connections hot.
+func (g *group) heed(wait time.Duration) {
+	n, err := unix.EpollWait(g.epfd, g.events[:], int((wait+time.Millisecond-1)/time.Millisecond))
+	if err == nil {
+		g.warm(n)
+	}
+}
+
+// warm makes the connections of n events hot.
+func (g *group) warm(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range n {
+		m := g.members[uint64(uint32(g.events[i].Fd))|uint64(uint32(g.events[i].Pad))<<32]
+		if m == nil { // it was removed, or it is the group's own event
+			continue
+		}
+		if g.events[i].Events&^unix.EPOLLIN != 0 {
+			m.c.hangUp()
+		}
+		if m.armed {
+			m.armed, m.active = false, g.round
+			m.c.Return()
+			g.hot = append(g.hot, m)
+		}
+	}
+}
+
+// Park waits in the scheduler's poller.
+func (g *group) Park() error {
+	closed := g.take()
+	if len(g.hot) > 0 {
+		return nil
+	}
+	g.mu.Lock()
+	left := len(g.members)
+	g.mu.Unlock()
+	if closed && left == 0 {
+		return status.Errorf(status.Unavailable, "this node is closed")
+	}
+	err := g.raw.Read(func(uintptr) bool {
+		n, err := unix.EpollWait(g.epfd, g.events[:], 0)
+		if err == nil {
+			g.warm(n)
+		}
+		return n > 0 || g.changed.Load()
+	})
+	if err != nil {
+		return socket.SystemError("epoll", err)
+	}
+	return nil
+}
