@@ -1,8 +1,6 @@
 package shm
 
 import (
-	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -197,43 +195,6 @@ func roundTripsOfRing(b *testing.B, p ring.Producer, c ring.Consumer) {
 	}
 	p.Put(1, last)
 	p.Publish()
-}
-
-// dialChild connects to another process that has a role.
-func dialChild(t testing.TB, role string) *conn {
-	address := startChild(t, role)
-	tr := New()
-	c, err := dialUntil(tr, address)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		end(c)
-		require.NoError(t, tr.Close())
-	})
-	return c.(*conn)
-}
-
-// startChild starts this binary again as another process and gives the address at which it listens.
-func startChild(t testing.TB, role string) (address string) {
-	address = abstract()
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), roleVariable+"="+role, addressVariable+"="+address)
-	child.Stderr = os.Stderr
-	require.NoError(t, child.Start())
-	t.Cleanup(func() {
-		_ = child.Process.Kill()
-		_ = child.Wait()
-	})
-	return address
-}
-
-// dialUntil connects to a process that may be about to listen.
-func dialUntil(tr *Transport, address string) (c transport.Conn, err error) {
-	for until := soon(); ; {
-		c, err = tr.Dial(address, until)
-		if err == nil || !isEarly(err, until) {
-			return c, err
-		}
-	}
 }
 
 // BenchmarkLarge is a table of 16 MiB one way, between two processes.

@@ -21,6 +21,7 @@ type conn struct {
 	place     socket.Parking
 	transport *Transport
 	peer      string
+	memory    []byte                       // shared with the peer
 	failure   atomic.Pointer[status.Error] // the first reason to end
 	hungUp    atomic.Bool                  // the peer sends nothing more; what it sent is still to be received
 	aborted   atomic.Bool                  // nothing is to be received
@@ -34,7 +35,7 @@ var _ transport.Conn = (*conn)(nil)
 
 // newConn takes over a connected socket and the connection's memory, also where it fails.
 func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*conn, error) {
-	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer}
+	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer, memory: memory}
 	c.sock.Free = func() { _ = unix.Munmap(memory) }
 	sent, received := memory[:ring.Bytes], memory[ring.Bytes:]
 	if !dialed {

@@ -3,11 +3,13 @@ package shm
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
@@ -43,6 +45,8 @@ func playRole(role string) int {
 		echo(c)
 	case "echoasleep":
 		echo(c)
+	case "silent":
+		time.Sleep(time.Hour)
 	case "echoring":
 		echoRing(c.inbox.ring, c.outbox.ring)
 	default:
@@ -99,4 +103,62 @@ func aligned(words []uint64) []byte {
 		at++
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&words[at])), memoryBytes)
+}
+
+// memoryOf gives the whole memory of a connection that was dialled.
+func memoryOf(c *conn) []byte { return c.memory }
+
+// residentPages gives how many bytes of a connection's memory the system has given pages to.
+func residentPages(t *testing.T, c *conn) int {
+	pages := make([]byte, memoryBytes/os.Getpagesize())
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&c.memory[0])), memoryBytes,
+		uintptr(unsafe.Pointer(&pages[0])))
+	require.Zero(t, errno)
+	resident := 0
+	for _, page := range pages {
+		resident += int(page & 1)
+	}
+	return resident * os.Getpagesize()
+}
+
+// dialChild connects to another process that has a role.
+func dialChild(t testing.TB, role string) *conn {
+	address := startChild(t, role)
+	tr := New()
+	c, err := dialUntil(tr, address)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		end(c)
+		require.NoError(t, tr.Close())
+	})
+	return c.(*conn)
+}
+
+// startChild starts this binary again as another process and gives the address at which it listens.
+func startChild(t testing.TB, role string) (address string) {
+	address, _ = startChildProcess(t, role)
+	return address
+}
+
+func startChildProcess(t testing.TB, role string) (address string, process *os.Process) {
+	address = abstract()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), roleVariable+"="+role, addressVariable+"="+address)
+	child.Stderr = os.Stderr
+	require.NoError(t, child.Start())
+	t.Cleanup(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	})
+	return address, child.Process
+}
+
+// dialUntil connects to a process that may be about to listen.
+func dialUntil(tr *Transport, address string) (c transport.Conn, err error) {
+	for until := soon(); ; {
+		c, err = tr.Dial(address, until)
+		if err == nil || !isEarly(err, until) {
+			return c, err
+		}
+	}
 }

@@ -1,0 +1,162 @@
+package shm
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dcf/core/internal/clock"
+	"dcf/core/internal/transport"
+	"dcf/core/status"
+	"dcf/udf"
+)
+
+// Frames of a connection in use cost no allocation.
+func TestSmallFramesDoNotAllocate(t *testing.T) {
+	near, far := connected(t, New())
+	frame := callFrame()
+	var in transport.Inbound
+	defer in.Clear()
+	require.Zero(t, testing.AllocsPerRun(2000, func() {
+		if _, _, err := near.Send(frame); err != nil {
+			t.Fatal(err)
+		}
+		if err := near.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := far.Next(0); err != nil {
+			t.Fatal(err)
+		}
+		if err := far.Take(&in); err != nil {
+			t.Fatal(err)
+		}
+	}))
+}
+
+// A waiting receiver that polls counts so, and polling becomes rare where it does not help.
+func TestSpin(t *testing.T) {
+	near, far := connected(t, New())
+	far.SetSpin(patience)
+	received := make(chan error, 1)
+	go func() { _, err := await(far); received <- err }()
+	awaitSleepOrNot(far)
+	_, _, err := near.Send(setFrame(udf.Value{Bytes: []byte("value")}))
+	require.NoError(t, err)
+	require.NoError(t, near.Flush())
+	require.NoError(t, <-received)
+	far.Skip()
+	spun := far.Counters().Spun
+	require.LessOrEqual(t, spun, uint64(1))
+	require.Zero(t, far.Counters().Slept)
+	far.SetSpin(time.Microsecond)
+	for range 100 {
+		_, err := far.Next(time.Microsecond)
+		require.ErrorIs(t, err, transport.ErrAgain)
+	}
+	require.Equal(t, spun, far.Counters().Spun)
+	require.Equal(t, uint64(100), far.Counters().Slept)
+}
+
+func awaitSleepOrNot(*conn) { time.Sleep(time.Millisecond) }
+
+// Whatever a receiver does when the process at the other end dies, it learns of it.
+func TestDeathOfTheOtherProcess(t *testing.T) {
+	for name, state := range map[string]func(c *conn) error{
+		"spinning": func(c *conn) error {
+			c.SetSpin(time.Hour)
+			_, err := c.Next(time.Hour)
+			return err
+		},
+		"asleep": func(c *conn) error { _, err := await(c); return err },
+		"parked": func(c *conn) error {
+			if err := c.Park(); err != nil {
+				return err
+			}
+			_, err := await(c)
+			return err
+		},
+		"short of room": func(c *conn) error {
+			for c.Queued() <= transport.MaxQueuedBytes {
+				if _, _, err := c.Send(setFrame(udf.Value{Bytes: make([]byte, 8<<20)})); err != nil {
+					return err
+				}
+			}
+			return c.WaitRoom(soon())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, child := startChildProcess(t, "silent")
+			tr := New()
+			dialled, err := dialUntil(tr, address)
+			require.NoError(t, err)
+			c := dialled.(*conn)
+			ended := make(chan error, 1)
+			go func() { ended <- state(c) }()
+			time.AfterFunc(20*time.Millisecond, func() { _ = child.Signal(syscall.SIGKILL) })
+			require.ErrorIs(t, <-ended, status.Unavailable)
+			end(c)
+			require.NoError(t, tr.Close())
+		})
+	}
+}
+
+// A process that is stopped takes nothing: the sender waits for room in time, cuts it, or goes on when it
+// goes on.
+func TestStoppedProcess(t *testing.T) {
+	address, child := startChildProcess(t, "echo")
+	tr := New()
+	tr.StallAfter = 300 * time.Millisecond
+	dialled, err := dialUntil(tr, address)
+	require.NoError(t, err)
+	c := dialled.(*conn)
+	defer func() { end(c); require.NoError(t, tr.Close()) }()
+	answered := func() {
+		_, err := await(c)
+		require.NoError(t, err)
+		c.Skip()
+	}
+	_, _, err = c.Send(callFrame())
+	require.NoError(t, err)
+	require.NoError(t, c.Flush())
+	answered()
+
+	require.NoError(t, child.Signal(syscall.SIGSTOP))
+	sent := 0
+	for c.Queued() <= transport.MaxQueuedBytes/2 {
+		_, _, err := c.Send(setFrame(udf.Value{Bytes: make([]byte, 8<<20)}))
+		require.NoError(t, err)
+		sent++
+	}
+	require.ErrorIs(t, c.WaitRoom(clock.After(time.Millisecond)), status.Timeout)
+	require.NoError(t, child.Signal(syscall.SIGCONT))
+	require.NoError(t, c.WaitRoom(soon()))
+	for range sent {
+		answered()
+	}
+
+	require.NoError(t, child.Signal(syscall.SIGSTOP))
+	for c.Queued() <= transport.MaxQueuedBytes {
+		if _, _, err := c.Send(setFrame(udf.Value{Bytes: make([]byte, 8<<20)})); err != nil {
+			break
+		}
+	}
+	_, err = await(c)
+	require.ErrorIs(t, err, status.Unavailable)
+	require.ErrorContains(t, err, "took nothing")
+	require.Zero(t, c.Queued())
+}
+
+// An idle connection has next to no memory.
+func TestIdleConnectionIsSmall(t *testing.T) {
+	near, far := connected(t, New())
+	_, _, err := near.Send(callFrame())
+	require.NoError(t, err)
+	require.NoError(t, near.Flush())
+	_, err = await(far)
+	require.NoError(t, err)
+	far.Skip()
+	require.LessOrEqual(t, residentPages(t, near), 4*os.Getpagesize())
+}
