@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dcf/core/internal/clock"
@@ -167,7 +168,7 @@ func TestCutRepliesApplyUpdatesOnce(t *testing.T) {
 	applied, unknown := int64(0), int64(0)
 	const updates = 300
 	for range updates {
-		calls := []Call{{UDF: u, TargetIDs: []vertex.ID{v.ID()}, Buffer: make([]byte, 8), Timeout: 10 * time.Second}}
+		calls := []Call{{UDF: u, TargetIDs: []vertex.ID{v.ID()}, Buffer: make([]byte, 8), Timeout: patience}}
 		require.NoError(t, client.Run(calls))
 		c := &calls[0]
 		switch {
@@ -260,11 +261,11 @@ func TestWorkerGoneInTheMiddleOfAFanOut(t *testing.T) {
 	ids := []vertex.ID{vertex.NameID("safe"), vertex.NameID("lost")}
 	calls := []Call{{UDF: function(t, workers[0], "stuck"), TargetIDs: ids, Buffer: make([]byte, 8), Timeout: patience}}
 	var group sync.WaitGroup
-	group.Go(func() { require.NoError(t, workers[0].Run(calls)) })
+	group.Go(func() { assert.NoError(t, workers[0].Run(calls)) })
 	<-s.entered
 	<-s.entered
 	dying.kill()
-	group.Go(func() { _ = dying.Close(time.Second) })
+	group.Go(func() { _ = dying.Close(patience) })
 	s.let()
 	group.Wait()
 	requireCode(t, status.Unavailable, calls[0].Err)

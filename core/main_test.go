@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -31,8 +32,8 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(s, 0))
 }
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+// patience is how long a test waits for what must happen, on a machine that does much else.
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
@@ -42,23 +43,27 @@ func TestMain(m *testing.M) {
 	descriptors := openDescriptors()
 	code := m.Run()
 	if code == 0 {
-		code = leaks(used, descriptors)
+		until := time.Now().Add(patience) // what was left behind ends a moment after it was let go
+		for code = leaks(io.Discard, used, descriptors); code != 0 && time.Now().Before(until); {
+			code = leaks(io.Discard, used, descriptors)
+		}
+		leaks(os.Stderr, used, descriptors)
 	}
 	os.Exit(code)
 }
 
 // leaks looks for what the tests left behind.
-func leaks(used, descriptors int) (code int) {
+func leaks(to io.Writer, used, descriptors int) (code int) {
 	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(to, err)
 		code = 1
 	}
 	if after, _ := arena.Usage(); after > used {
-		fmt.Fprintf(os.Stderr, "%d bytes outside the Go heap are left\n", after-used)
+		fmt.Fprintf(to, "%d bytes outside the Go heap are left\n", after-used)
 		code = 1
 	}
 	if after := openDescriptors(); after > descriptors {
-		fmt.Fprintf(os.Stderr, "%d descriptors are left\n", after-descriptors)
+		fmt.Fprintf(to, "%d descriptors are left\n", after-descriptors)
 		code = 1
 	}
 	return code
@@ -75,6 +80,9 @@ func openDescriptors() int {
 // open opens a worker that is closed when the test ends.
 func open(t testing.TB, o Options) *Worker {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = patience
+	}
 	w, err := Open(o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close(patience)) })

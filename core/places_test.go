@@ -140,9 +140,16 @@ func TestFrameDepth(t *testing.T) {
 	}
 	workers, made := pair(t, defs)
 	ids = made
-	c := call(t, workers[0], Call{UDF: function(t, workers[0], "ping"), TargetIDs: ids[:1], Timeout: patience})
-	requireCode(t, status.Exhausted, c.Err, "MaxFrameDepth")
-	require.Equal(t, MaxFrameDepth+1, deepest)
+	const levels = 64 // up to the limit: each has a thread that waits, and they wake each other
+	c := Call{UDF: function(t, workers[0], "ping"), TargetIDs: ids[:1]}
+	task := workers[0].newTask(&c)
+	task.Depth = MaxFrameDepth - levels
+	workers[0].addTargets(task, &c)
+	task.Finish()
+	requireCode(t, status.Exhausted, task.Err, "MaxFrameDepth")
+	require.Equal(t, levels+1, deepest)
+	workers[0].giveUp(task.Origin.Sequence)
+	workers[0].endTask(task)
 }
 
 // A busy worker refuses new calls first, so that those inside a tree come to their end.

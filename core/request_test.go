@@ -223,18 +223,13 @@ func TestQueueGivesWhatRunGives(t *testing.T) {
 // A function of another worker that never returns: the call comes back at its deadline, or when it
 // is cancelled, and calls that come behind it are served.
 func TestQueueLeavesTheOwnerBehind(t *testing.T) {
-	s := newStuck(t)
+	s, update := newStuck(t), newStuck(t)
 	both := func() []udf.Definition {
 		return append(common(), goFunction("stuck", udf.Short, udf.Func{Calculate: s.calculate}),
-			goFunction("stuck_update", udf.Updates, udf.Func{Calculate: s.calculate}))
+			goFunction("stuck_update", udf.Updates, udf.Func{Calculate: update.calculate}))
 	}
 	w, _, there, q := far(t, "tcp", both)
-	late := submitted(function(t, w, "stuck"), 1, there)
-	late[0].Timeout = 30 * time.Millisecond
-	require.NoError(t, q.Submit(late))
-	<-s.entered
-	c := drain(t, q, 1)[0]
-	requireCode(t, status.Timeout, c.Err)
+	c := s.timesOut(t, late(t, q, function(t, w, "stuck"), there))
 	require.Zero(t, c.Ticket, "it only reads")
 	cancelled := submitted(function(t, w, "stuck"), 1, there)
 	require.NoError(t, q.Submit(cancelled))
@@ -244,18 +239,14 @@ func TestQueueLeavesTheOwnerBehind(t *testing.T) {
 	require.NoError(t, q.Cancel(cancelled[0].Ticket))
 	requireCode(t, status.Cancelled, drain(t, q, 1)[0].Err)
 	requireCode(t, status.NotFound, q.Cancel(cancelled[0].Ticket), "under way")
-	unknown := submitted(function(t, w, "stuck_update"), 1, there)
-	unknown[0].Timeout = 30 * time.Millisecond
-	require.NoError(t, q.Submit(unknown))
-	<-s.entered
-	c = drain(t, q, 1)[0]
-	requireCode(t, status.Timeout, c.Err)
+	c = update.timesOut(t, late(t, q, function(t, w, "stuck_update"), there))
 	require.Equal(t, EffectsUnknown, c.Effects)
 	require.NotZero(t, c.Ticket)
 	require.Equal(t, 1, outstanding(w), "it may be made again")
 	c.Clear()
 	require.Zero(t, outstanding(w))
 	s.let()
+	update.let()
 }
 
 // outstanding gives how many sequences of a worker are not finished.
@@ -342,7 +333,6 @@ func TestQueueWhenTheOwnerGoes(t *testing.T) {
 	}
 	w, owner, there, q := far(t, "tcp", both)
 	calls := submitted(function(t, w, "stuck"), 1, there)
-	calls[0].Timeout = time.Second
 	require.NoError(t, q.Submit(calls))
 	<-s.entered
 	owner.kill()
@@ -384,33 +374,29 @@ func TestCancelOfARequestThatIsLost(t *testing.T) {
 
 // Whoever runs a queue's request is told when it is cancelled, or its deadline passes.
 func TestOwnerIsToldThatARequestIsNotWanted(t *testing.T) {
-	entered, told := make(chan struct{}, 1), make(chan bool, 1)
-	waiting := func() []udf.Definition {
-		return append(common(), goFunction("waiting", 0, udf.Func{
-			Calculate: func(in *udf.Input, _ *udf.Output) error {
-				entered <- struct{}{}
-				limit := time.Now().Add(patience)
-				for in.Cancelled.Load() == 0 && time.Now().Before(limit) {
-					runtime.Gosched()
-				}
-				told <- in.Cancelled.Load() != 0
-				return nil
-			}}))
-	}
 	for _, scheme := range []string{"tcp", "inproc"} {
+		s, told := newStuck(t), make(chan bool, 100)
+		waiting := func() []udf.Definition {
+			return append(common(), goFunction("waiting", 0, udf.Func{
+				Calculate: func(in *udf.Input, _ *udf.Output) error {
+					s.entered <- struct{}{}
+					limit := time.Now().Add(patience)
+					for in.Cancelled.Load() == 0 && time.Now().Before(limit) {
+						runtime.Gosched()
+					}
+					told <- in.Cancelled.Load() != 0
+					return nil
+				}}))
+		}
 		w, _, there, q := far(t, scheme, waiting)
 		calls := submitted(function(t, w, "waiting"), 1, there)
 		require.NoError(t, q.Submit(calls))
-		<-entered
+		<-s.entered
 		require.NoError(t, q.Cancel(calls[0].Ticket))
 		requireCode(t, status.Cancelled, drain(t, q, 1)[0].Err)
 		require.True(t, <-told, "%s: it was cancelled", scheme)
 
-		calls = submitted(function(t, w, "waiting"), 1, there)
-		calls[0].Timeout = 100 * time.Millisecond
-		require.NoError(t, q.Submit(calls))
-		<-entered
-		requireCode(t, status.Timeout, drain(t, q, 1)[0].Err)
+		s.timesOut(t, late(t, q, function(t, w, "waiting"), there))
 		require.True(t, <-told, "%s: its time is over", scheme)
 	}
 }

@@ -115,9 +115,10 @@ func TestTicket(t *testing.T) {
 	there, err := workers[0].OpenName("there")
 	require.NoError(t, err)
 	defer there.Release()
-	c := call(t, workers[0], Call{UDF: function(t, workers[0], "slow"), Targets: []*Vertex{there},
-		Buffer: make([]byte, 8), Timeout: 100 * time.Millisecond})
-	requireCode(t, status.Timeout, c.Err)
+	c := s.timesOut(t, func(timeout time.Duration) *Call {
+		return call(t, workers[0], Call{UDF: function(t, workers[0], "slow"), Targets: []*Vertex{there},
+			Buffer: make([]byte, 8), Timeout: timeout})
+	})
 	require.Equal(t, EffectsUnknown, c.Effects)
 	require.NotZero(t, c.Ticket)
 	ticket := c.Ticket
@@ -144,8 +145,10 @@ func TestClearGivesTheTicketUp(t *testing.T) {
 	}
 	workers := members(t, 2, "tcp", defs)
 	id := put(t, workers[1], "there", 0).ID()
-	c := call(t, workers[0], Call{UDF: function(t, workers[0], "stuck"), TargetIDs: []vertex.ID{id},
-		Timeout: 100 * time.Millisecond})
+	c := s.timesOut(t, func(timeout time.Duration) *Call {
+		return call(t, workers[0], Call{UDF: function(t, workers[0], "stuck"), TargetIDs: []vertex.ID{id},
+			Timeout: timeout})
+	})
 	require.Equal(t, EffectsUnknown, c.Effects)
 	ticket := c.Ticket
 	c.Clear()

@@ -2,7 +2,6 @@ package core
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,7 +77,7 @@ func queued(t *testing.T, w *Worker, c *Call) *Call {
 	c.Arguments = udf.Value{}
 	require.NoError(t, q.Submit([]*Call{c}))
 	done := make([]*Call, 1)
-	n, err := q.Poll(done, 10*time.Second)
+	n, err := q.Poll(done, patience)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	t.Cleanup(done[0].Clear)
