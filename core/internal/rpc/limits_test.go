@@ -45,7 +45,9 @@ func TestDeadline(t *testing.T) {
 		require.False(t, Sent(err))
 		for _, wait := range []time.Duration{time.Millisecond, 2 * transport.Slice} {
 			started := clock.Now()
-			err = p.Do(operationFrame(2, nil), &reply, clock.After(wait))
+			wait, err = untilSent(wait, func(deadline int64) error {
+				return p.Do(operationFrame(2, nil), &reply, deadline)
+			})
 			requireCode(t, err, status.Timeout)
 			require.ErrorContains(t, err, "node 1 did not answer in time")
 			require.True(t, Sent(err))
@@ -59,8 +61,10 @@ func TestDeadline(t *testing.T) {
 			r.Reply(&wire.Reply{}) // comes too late, and harms nobody
 		}
 		late := make(chan error, 1)
-		require.NoError(t, start(p, operationFrame(3, nil), clock.After(time.Millisecond),
-			func(_ *Reply, err error) { late <- err }))
+		_, err = untilSent(time.Millisecond, func(deadline int64) error {
+			return start(p, operationFrame(3, nil), deadline, func(_ *Reply, err error) { late <- err })
+		})
+		require.NoError(t, err)
 		p.Flush()
 		requireCode(t, <-late, status.Timeout)
 		(<-h.requests).Reply(&wire.Reply{})
@@ -68,6 +72,17 @@ func TestDeadline(t *testing.T) {
 		require.NoError(t, p.Do(operationFrame(4, nil), &reply, soon()))
 		require.Equal(t, uint64(4), reply.Version)
 	})
+}
+
+// untilSent tries with ever more time, until the request is sent before its time is over, and gives
+// how much it had.
+func untilSent(wait time.Duration, try func(deadline int64) error) (time.Duration, error) {
+	for ; ; wait *= 2 {
+		err := try(clock.After(wait))
+		if err == nil || Sent(err) || status.Of(err) != status.Timeout {
+			return wait, err
+		}
+	}
 }
 
 func TestInterrupt(t *testing.T) {
