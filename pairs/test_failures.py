@@ -145,7 +145,7 @@ def hanging(peers: dict[str, Peer], function: str, folder: Path) -> Iterator[dic
 
 
 # Time for a call to reach its function, which then hangs for longer.
-SECONDS = 2.0
+SECONDS = 5.0
 
 
 @pytest.mark.parametrize("update", [False, True], ids=["reads", "updates"])

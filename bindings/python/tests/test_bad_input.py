@@ -287,8 +287,11 @@ ENDS = {
         worker.submit({udf}, vertex, timeout=60)
     """,
     "in threads": """
+    def called(vertex):
+        worker.call({udf}, vertex, timeout=60)
+
     for vertex in vertices:
-        threading.Thread(target=worker.call, args=({udf}, vertex), daemon=True).start()
+        threading.Thread(target=called, args=(vertex,), daemon=True).start()
     """,
     "awaited": """
     async def main():

@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{DEADLINE, Latch, alone, slow};
 use dcf::{Options, Status, Udf, Worker};
 
@@ -84,7 +82,7 @@ async fn a_close_ends_what_is_awaited() {
     let future = worker.call(&slow, &vertex).timeout(DEADLINE).start::<()>();
     latch.reached();
     latch.open();
-    worker.close_within(Some(Duration::from_secs(10))).unwrap();
+    worker.close_within(Some(DEADLINE)).unwrap();
     let error = tokio::time::timeout(DEADLINE, future).await.unwrap().unwrap_err();
     assert_eq!(error.status(), Status::Cancelled);
 }

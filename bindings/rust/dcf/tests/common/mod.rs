@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use dcf::{Options, Worker};
 
 /// How long a test waits for what has to come.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A worker that is alone.
 pub fn alone() -> Worker {
