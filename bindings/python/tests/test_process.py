@@ -10,7 +10,7 @@ import pytest
 Python = Callable[..., subprocess.CompletedProcess[str]]
 
 INTERRUPT = """
-    import os, signal, sys, threading, time
+    import os, signal, sys, threading
     import dcf
 
     @dcf.udf(name="tests.wait", version="1")
@@ -20,21 +20,23 @@ INTERRUPT = """
             pass
 
     started, over = threading.Event(), threading.Event()
-    sent = []
 
     def interrupt():
         started.wait(60)
-        sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
-    with dcf.open(listen="inproc://a") as one, dcf.open(join="inproc://a") as two:
+    # What is not interrupted waits for longer than the process may live.
+    with (
+        dcf.open(listen="inproc://a", timeout=3600) as one,
+        dcf.open(join="inproc://a", timeout=3600) as two,
+    ):
         vertex = one.put("v", 1)
         one.register(wait)
         threading.Thread(target=interrupt).start()
         try:
             {call}
         except KeyboardInterrupt:
-            print("interrupted", time.monotonic() - sent[0])
+            print("interrupted")
         over.set()
         print(two.call(dcf.count(), "v"))
 """
@@ -51,9 +53,7 @@ INTERRUPT = """
 def test_ctrl_c_ends_a_wait(python: Python, call: str) -> None:
     result = python(INTERRUPT.replace("{call}", call))
     assert result.returncode == 0, result.stderr
-    word, seconds, count = result.stdout.split()
-    assert (word, count) == ("interrupted", "1")
-    assert float(seconds) < 1.0  # ten times what is promised
+    assert result.stdout.split() == ["interrupted", "1"]
 
 
 def test_a_signal_handler_runs_while_a_call_waits(python: Python) -> None:
@@ -162,6 +162,49 @@ def test_an_exit_while_a_function_runs(python: Python) -> None:
         """
     )
     assert (result.returncode, result.stdout) == (0, "leaving\n"), result.stderr
+
+
+def test_what_is_slow_to_import_comes_when_it_is_asked_for(python: Python) -> None:
+    result = python(
+        """
+        import sys
+        before = set(sys.modules)
+        import dcf
+        with dcf.open() as worker:
+            worker.call(dcf.count(), worker.put("v", {"x": [1, 2]}))
+        slow = {"asyncio", "concurrent.futures", "inspect", "logging", "re", "typing"}
+        print(slow & (set(sys.modules) - before))
+        assert set(dcf.__all__) <= set(dir(dcf))
+
+        import concurrent.futures, pickle
+        error = pickle.loads(pickle.dumps(dcf.errors.CancelledError("given up", node=3)))
+        try:
+            raise error
+        except concurrent.futures.CancelledError as caught:
+            print(type(caught) is dcf.CancelledError, caught)
+        print(dcf.CancelledError)
+        assert issubclass(dcf.Future, concurrent.futures.Future)
+
+        names = {}
+        exec("from dcf import *", names)
+        assert set(dcf.__all__) <= set(names)
+        for module in dcf, dcf.errors:
+            try:
+                module.no_such_name
+            except AttributeError as missing:
+                print(missing)
+        """
+    )
+    assert (result.returncode, result.stdout.splitlines()) == (
+        0,
+        [
+            "set()",
+            "True given up (on node 3)",
+            "<class 'dcf.errors.CancelledError'>",
+            "module 'dcf' has no attribute 'no_such_name'",
+            "module 'dcf.errors' has no attribute 'no_such_name'",
+        ],
+    ), result.stderr
 
 
 def test_nothing_optional_is_imported(python: Python) -> None:

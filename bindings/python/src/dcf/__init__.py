@@ -10,8 +10,7 @@ folds the parts, and only the answer comes home.
 5.5
 """
 
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
 from . import errors
 from ._builtins import (
@@ -30,12 +29,40 @@ from ._builtins import (
     variance,
 )
 from ._dcf import Batch, Column, Context, MergeContext, Stream, VertexID, bind, version
-from ._future import Answer, Future
 from ._udf import UDF, Function, NativeUDF, udf
-from ._vertex import Vertex, VertexInfo
+from ._vertex import Vertex
 from ._worker import Worker, open  # noqa: A004
-from .errors import *  # noqa: F403
 from .errors import __all__ as _errors
+
+TYPE_CHECKING = False  # typing is slow to import, and so is what the modules below bring
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._future import Answer, Future
+    from ._info import VertexInfo
+    from .errors import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> object:
+        """Gives what is imported when it is first asked for, as many programs never do."""
+        if name in _errors:
+            found = getattr(errors, name)
+        elif name in ("Answer", "Future"):
+            from . import _future
+
+            found = getattr(_future, name)
+        elif name == "VertexInfo":
+            from . import _info
+
+            found = _info.VertexInfo
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
 
 
 def _later(name: str) -> Callable[..., Any]:

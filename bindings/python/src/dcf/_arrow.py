@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import decimal
 import struct
-from typing import TYPE_CHECKING, Any
 
 from . import _dcf
 
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     import numpy
 

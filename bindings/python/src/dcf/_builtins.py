@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import _dcf
 from ._udf import _NAMED, Function
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from typing import Any
 
 _OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "is_null", "is_not_null")
 _DEFAULT_HEAD = 5

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import TYPE_CHECKING, Any, overload
 
 from . import _dcf
-from ._views import Signature, names_in, signature_of
 
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
+    import types
     from collections.abc import Callable, Mapping
+    from typing import Any, overload
 
 # The numbers of dcf.h.
 _UPDATES = 1
@@ -121,12 +122,24 @@ class UDF(Function):
         return function
 
     def _define(self) -> dict[str, Any]:
+        from ._views import signature_of  # who calls builtins only needs no typing and inspect
+
         definition: dict[str, Any] = super()._define()
         for role, function in self._functions.items():
-            signature: Signature = signature_of(function, role, self._names)
-            definition[role] = tuple(signature)
+            definition[role] = tuple(signature_of(function, role, self._names))
         self._names.clear()
         return definition
+
+
+def names_in(function: Any, frame: types.FrameType) -> dict[str, Any]:
+    """Of the local names around a decorated function, those that its textual annotations may mean.
+
+    A frame that was asked for its locals keeps them alive, so it is asked only where it must be.
+    """
+    texts = [a for a in getattr(function, "__annotations__", {}).values() if isinstance(a, str)]
+    if not texts:
+        return {}
+    return {k: v for k, v in frame.f_locals.items() if any(k in text for text in texts)}
 
 
 def _name_of(function: Any, options: Mapping[str, Any]) -> str:
@@ -185,22 +198,24 @@ class _Decorator:
     4.0
     """
 
-    @overload
-    def __call__(self, function: Callable[..., Any], /) -> UDF: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def __call__(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        version: str | None = None,
-        auxiliary: bytes = b"",
-        updates: bool = False,
-        commutative: bool = False,
-        short: bool = False,
-        caller_thread: bool = False,
-    ) -> Callable[[Callable[..., Any]], UDF]: ...
+        @overload
+        def __call__(self, function: Callable[..., Any], /) -> UDF: ...
+
+        @overload
+        def __call__(
+            self,
+            /,
+            *,
+            name: str | None = None,
+            version: str | None = None,
+            auxiliary: bytes = b"",
+            updates: bool = False,
+            commutative: bool = False,
+            short: bool = False,
+            caller_thread: bool = False,
+        ) -> Callable[[Callable[..., Any]], UDF]: ...
 
     def __call__(
         self,

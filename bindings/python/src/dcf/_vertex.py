@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from . import _dcf
 from .errors import BadHandleError, Error, NotFoundError
 
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy
     import pyarrow
 
+    from ._info import VertexInfo
     from ._worker import Worker
 
 _CHILDREN = 1
 _PARENTS = 2
 _KINDS = ("local", "remote")
-
-
-class VertexInfo(NamedTuple):
-    """What a worker knows about a vertex at one moment."""
-
-    id: _dcf.VertexID
-    #: "local": owned here; "remote": only its owner is known here.
-    kind: str
-    #: The node that owns it.
-    owner: int
-    #: Never used twice for one vertex.
-    version: int
-    #: Rows of the value; -1: it has none.
-    rows: int
-    bytes: int
-    children: int
 
 
 class Vertex(_dcf.Vertex):
@@ -61,6 +47,8 @@ class Vertex(_dcf.Vertex):
     def info(self) -> VertexInfo:
         """Asks what the vertex is now."""
         id_, kind, owner, version, rows, size, children = self._info()
+        from ._info import VertexInfo
+
         return VertexInfo(id_, _KINDS[kind], owner, version, rows, size, children)
 
     # ---- The value

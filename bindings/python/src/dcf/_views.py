@@ -7,6 +7,7 @@ finds them by the address of the function, so they live as long as the process.
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import types
 import typing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -144,21 +145,8 @@ def _resolve(annotation: Any, function: Any, names: dict[str, Any], where: str) 
         ) from error
 
 
-def names_in(function: Any, frame: types.FrameType) -> dict[str, Any]:
-    """Of the local names around a decorated function, those that its textual annotations may mean.
-
-    A frame that was asked for its locals keeps them alive, so it is asked only where it must be.
-    """
-    texts = [a for a in getattr(function, "__annotations__", {}).values() if isinstance(a, str)]
-    if not texts:
-        return {}
-    return {k: v for k, v in frame.f_locals.items() if any(k in text for text in texts)}
-
-
 def signature_of(function: Any, role: str, names: dict[str, Any]) -> Signature:
     """Finds out how to call calculate, merge or finish."""
-    import inspect  # not needed by who calls builtins only, and slow to import
-
     label = getattr(function, "__qualname__", repr(function))
     try:
         parameters = list(inspect.signature(function).parameters.values())

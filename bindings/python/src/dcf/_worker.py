@@ -8,19 +8,20 @@ import threading
 import time
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
 
 from . import _dcf
-from ._future import Answer, Completions, Future, make_answer
 from ._udf import NamedUDF
 
+TYPE_CHECKING = False  # typing is slow to import, and so is what _future brings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+    from typing import Any
 
     from typing_extensions import Self
 
     from ._asyncio import LoopFuture, Loops
+    from ._future import Answer, Completions, Future
     from ._udf import Function
     from ._vertex import Vertex
 
@@ -59,7 +60,7 @@ class Worker(_dcf.Worker):
         log: str | None = None,
     ) -> None:
         self._pid = os.getpid()
-        self._completions = Completions()
+        self._completions: Completions | None = None
         self._lock = threading.Lock()
         self._loops: Loops | None = None
         self._names: dict[str, NamedUDF] = {}
@@ -83,7 +84,8 @@ class Worker(_dcf.Worker):
             return
         _open_workers.discard(self)
         end = None if timeout is None else time.monotonic() + timeout
-        self._completions.close(timeout)
+        if self._completions is not None:
+            self._completions.close(timeout)
         if self._loops is not None:
             self._loops.close(_until(end))
         self._close(_until(end))
@@ -253,6 +255,11 @@ class Worker(_dcf.Worker):
         ...     future.result()
         9
         """
+        from ._future import Completions, Future
+
+        if self._completions is None:
+            with self._lock:
+                self._completions = self._completions or Completions()
         future = Future()
         self._start(
             self._completions.queue(self),
@@ -286,6 +293,8 @@ class Worker(_dcf.Worker):
         value, facts = self._measure(
             udf, target, arguments=arguments, timeout=timeout, at_owner=at_owner, here=here
         )
+        from ._future import make_answer
+
         return make_answer(value, facts)
 
     # ---- What the C half asks for

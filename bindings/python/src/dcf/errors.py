@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import concurrent.futures
-from typing import ClassVar
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from typing import ClassVar
+
+    from ._cancelled import CancelledError
 
 __all__ = [
     "AbortedError",
@@ -135,13 +139,6 @@ class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001 - the name every
     hint = "give the call a longer timeout="
 
 
-class CancelledError(Error, concurrent.futures.CancelledError):
-    """The call was given up, or its worker was closed."""
-
-    status = "DCF_CANCELLED"
-    hint = "nothing new was started; effects applied before stay"
-
-
 class ExhaustedError(Error):
     """A named limit was reached."""
 
@@ -209,6 +206,7 @@ class ForkedProcessError(Error, RuntimeError):
     hint = "use multiprocessing.get_context('spawn') or 'forkserver'"
 
 
+_CANCELLED = 8
 _BY_STATUS: dict[int, type[Error]] = {
     1: InternalError,
     2: InvalidArgumentError,
@@ -217,7 +215,6 @@ _BY_STATUS: dict[int, type[Error]] = {
     5: AlreadyExistsError,
     6: UnavailableError,
     7: TimeoutError,
-    8: CancelledError,
     9: ExhaustedError,
     10: UDFFailedError,
     11: UnsupportedError,
@@ -233,6 +230,10 @@ def make_error(
 ) -> Error:
     """Makes the exception of a status. The C half calls it."""
     cls = _BY_STATUS.get(status, InternalError)
+    if status == _CANCELLED:
+        from ._cancelled import CancelledError
+
+        cls = CancelledError
     return cls(message, node=node, vertex=vertex, detail=detail, os_error=os_error)
 
 
@@ -243,3 +244,15 @@ def format_exception(error: BaseException) -> str:
     summary = traceback.format_exception_only(type(error), error)[-1].strip()
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return f"{' '.join(summary.splitlines())}\n{trace}"
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Makes CancelledError when it is first asked for: see _cancelled."""
+        if name != "CancelledError":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._cancelled import CancelledError
+
+        globals()[name] = CancelledError
+        return CancelledError
