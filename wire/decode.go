@@ -24,6 +24,8 @@ func (d *Decoder) decodeHello(table []byte, root flatbuffers.UOffsetT) {
 		Session:    t.Session(),
 		Member:     t.Member(),
 		Addresses:  readTexts(t.AddressesLength(), t.Addresses),
+
+		HostAddress: string(t.HostAddress()),
 	}
 }
 

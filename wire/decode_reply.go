@@ -18,6 +18,7 @@ func (d *Decoder) decodeReply(table []byte, root flatbuffers.UOffsetT) (err erro
 		SpawnsLeft: t.SpawnsLeft(),
 		ServedNs:   t.ServedNs(),
 		BytesMoved: t.BytesMoved(),
+		How:        t.How(),
 		Ran:        d.readRan(&t),
 		HasValue:   t.HasValue(),
 		IDs:        d.readIDs(t.IdsLength(), t.Ids),

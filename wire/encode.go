@@ -51,7 +51,10 @@ func (e *Encoder) hello(m *Hello) (flatbuffers.UOffsetT, error) {
 	if err != nil {
 		return 0, err
 	}
-	host := e.text(m.Host)
+	if err := checkAddress(m.HostAddress); err != nil {
+		return 0, err
+	}
+	host, hostAddress := e.text(m.Host), e.text(m.HostAddress)
 	flatbuf.HelloStart(b)
 	flatbuf.HelloAddMinVersion(b, m.MinVersion)
 	flatbuf.HelloAddMaxVersion(b, m.MaxVersion)
@@ -63,6 +66,7 @@ func (e *Encoder) hello(m *Hello) (flatbuffers.UOffsetT, error) {
 	flatbuf.HelloAddSession(b, m.Session)
 	flatbuf.HelloAddMember(b, m.Member)
 	flatbuf.HelloAddAddresses(b, addresses)
+	flatbuf.HelloAddHostAddress(b, hostAddress)
 	return flatbuf.HelloEnd(b), nil
 }
 
@@ -235,14 +239,21 @@ func (e *Encoder) addresses(addresses []string) (flatbuffers.UOffsetT, error) {
 	}
 	e.texts = e.texts[:0]
 	for _, a := range addresses {
-		if len(a) > MaxAddressBytes || !utf8.ValidString(a) {
-			return 0, status.Errorf(status.InvalidArgument,
-				"an address has %d bytes, at most %d of UTF-8 are allowed (MaxAddressBytes)",
-				len(a), MaxAddressBytes)
+		if err := checkAddress(a); err != nil {
+			return 0, err
 		}
 		e.texts = append(e.texts, e.builder.CreateString(a))
 	}
 	return e.vector(e.texts), nil
+}
+
+func checkAddress(a string) error {
+	if len(a) > MaxAddressBytes || !utf8.ValidString(a) {
+		return status.Errorf(status.InvalidArgument,
+			"an address has %d bytes, at most %d of UTF-8 are allowed (MaxAddressBytes)",
+			len(a), MaxAddressBytes)
+	}
+	return nil
 }
 
 func (e *Encoder) ids(ids []vertex.ID) (flatbuffers.UOffsetT, error) {

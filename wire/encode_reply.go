@@ -74,6 +74,7 @@ func (e *Encoder) reply(m *Reply) (flatbuffers.UOffsetT, error) {
 	flatbuf.ReplyAddMissing(b, m.Missing)
 	flatbuf.ReplyAddGroup(b, m.Group)
 	flatbuf.ReplyAddInline(b, inline)
+	flatbuf.ReplyAddHow(b, m.How)
 	return flatbuf.ReplyEnd(b), nil
 }
 

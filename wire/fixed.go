@@ -158,7 +158,7 @@ func appendFixedReply(dst []byte, h *SessionHeader, m *Reply) []byte {
 	binary.LittleEndian.PutUint16(b[38:], uint16(len(path)))
 	binary.LittleEndian.PutUint16(b[40:], uint16(len(m.Ran)))
 	binary.LittleEndian.PutUint16(b[42:], uint16(len(m.Parts)))
-	binary.LittleEndian.PutUint32(b[44:], 0)
+	binary.LittleEndian.PutUint32(b[44:], uint32(m.How))
 	b = b[fixedReplyBytes:]
 	for i := range m.Ran {
 		binary.LittleEndian.PutUint64(b, m.Ran[i].Node)
@@ -250,6 +250,7 @@ func (d *Decoder) decodeFixedReply(b []byte) error {
 	m.ServedNs = int64(binary.LittleEndian.Uint64(b[16:]))
 	m.BytesMoved = binary.LittleEndian.Uint64(b[24:])
 	m.Effects = binary.LittleEndian.Uint16(b[36:])
+	m.How = binary.LittleEndian.Uint16(b[44:])
 	b = b[fixedReplyBytes:]
 	m.Ran, m.Parts = nil, nil
 	if ran > 0 {

@@ -44,7 +44,7 @@ func TestFixedCallIsWhatTheSchemaSays(t *testing.T) {
 
 func TestFixedReplyIsWhatTheSchemaSays(t *testing.T) {
 	m := hotReply()
-	m.Parts[0].Path = []uint32{9}
+	m.Parts[0].Path, m.How = []uint32{9}, 2
 	b, err := Append(nil, &Frame{SessionHeader{Kind: KindReply}, m})
 	require.NoError(t, err)
 	var r flatbuf.FixedReply
@@ -52,7 +52,7 @@ func TestFixedReplyIsWhatTheSchemaSays(t *testing.T) {
 	require.Equal(t, []uint64{m.Version, m.SpawnsLeft, uint64(m.ServedNs), m.BytesMoved},
 		[]uint64{r.Version(), r.SpawnsLeft(), uint64(r.ServedNs()), r.BytesMoved()})
 	require.EqualValues(t, 8, r.PartLength())
-	require.EqualValues(t, m.Effects, r.Effects())
+	require.EqualValues(t, []uint16{m.Effects, m.How, 0}, []uint16{r.Effects(), r.How(), r.Reserved()})
 	require.EqualValues(t, 1, r.PathLength())
 	require.EqualValues(t, 1, r.RanLength())
 	require.EqualValues(t, 1, r.Parts())

@@ -57,7 +57,13 @@ const (
 	PurposeCall Purpose = 1 // requests of the dialer, and their replies
 	PurposePeer Purpose = 2 // requests of the accepter, heartbeats, notices
 	PurposeBulk Purpose = 3 // large bodies, both ways
+	// PurposeReferral, in an answer: the dialer is to come again at the HostAddress; this connection
+	// is for nothing else.
+	PurposeReferral Purpose = 4
 )
+
+// FeatureReferral is that a dialer goes on at a HostAddress where it is referred to one.
+const FeatureReferral uint64 = 1
 
 // Hello introduces a node. The dialer speaks first.
 type Hello struct {
@@ -65,11 +71,12 @@ type Hello struct {
 	Features               uint64 // unknown ones are ignored
 	Identity               Identity
 	Cluster                [16]byte // id of the cluster's incarnation; zero: none yet
-	Host                   string   // identity of the host: equal means shared memory is possible
+	Host                   string   // identity of the host; empty: not known
 	Purpose                Purpose
 	Session                uint64 // joins the connections of one session
 	Member                 bool
 	Addresses              []string // where the node listens
+	HostAddress            string   // where peers of the same Host reach it better; empty: nowhere
 }
 
 // Refuse says why a connection is refused.
@@ -141,6 +148,7 @@ type Reply struct {
 	SpawnsLeft uint64 // what is left of the frame's budget
 	ServedNs   int64  // with CallTimed
 	BytesMoved uint64 // by frames below this one, both ways
+	How        uint16 // as core.ServedHow, of the frame below this one that went furthest
 	Ran        []NodeRuns
 	Missing    uint32    // CALL: 1 + the index of a function that is not here; nothing ran
 	Group      bool      // FETCH: the vertex is a group

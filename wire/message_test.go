@@ -118,9 +118,17 @@ func samples() []sample {
 		Cluster: sixteen(9), Host: "boot 1234", Purpose: PurposePeer, Session: 99, Member: true,
 		Addresses: []string{"127.0.0.1:7400"},
 	}
+	near := &Hello{
+		MinVersion: 0x0100, MaxVersion: 0x0100, Features: FeatureReferral, Identity: Identity{7, 8},
+		Host: "boot 1234", Purpose: PurposeReferral, HostAddress: "shm://@dcf-1",
+	}
+	far := hotReply()
+	far.How = 2
+	fanned := &Reply{Parts: parts.Parts, How: 1}
 	return []sample{
 		{"hello", false, frame(KindHello, hello)},
 		{"hello_empty", false, frame(KindHello, &Hello{})},
+		{"hello_referral", false, frame(KindHello, near)},
 		{"refuse", false, frame(KindRefuse,
 			&Refuse{Code: status.Unsupported, Message: "another major version"})},
 		{"ping", true, frame(KindPing, nil)},
@@ -133,6 +141,8 @@ func samples() []sample {
 		{"call_empty", false, frame(KindCall, &Call{})},
 		{"reply_fixed", true, frame(KindReply, hotReply())},
 		{"reply_fixed_empty", true, frame(KindReply, &Reply{})},
+		{"reply_fixed_how", true, frame(KindReply, far)},
+		{"reply_parts_how", false, frame(KindReply, fanned)},
 		{"reply_fixed_path", true, frame(KindReply,
 			&Reply{Parts: []Part{{Path: []uint32{4, 5}}}, Ran: []NodeRuns{{1, 2}, {3, 4}}})},
 		{"reply_parts", false, frame(KindReply, parts)},
@@ -256,6 +266,8 @@ func TestWhatCannotBeSent(t *testing.T) {
 		{"host not UTF-8", KindHello, &Hello{Host: "\xff"}, status.InvalidArgument, "UTF-8"},
 		{"long address", KindHello, &Hello{Addresses: []string{strings.Repeat("a", 2000)}},
 			status.InvalidArgument, "2000"},
+		{"long host address", KindHello, &Hello{HostAddress: strings.Repeat("a", 2001)},
+			status.InvalidArgument, "2001"},
 		{"many addresses", KindHello, &Hello{Addresses: make([]string, MaxAddresses+1)},
 			status.Exhausted, "MaxAddresses"},
 		{"many targets", KindCall, &Call{UDFs: named("f").UDFs, Targets: make([]Target, MaxTargets+1)},

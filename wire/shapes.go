@@ -43,6 +43,7 @@ var helloShape = shape{"Hello", []slot{
 	{name: "session", size: 8},
 	{name: "member", size: 1},
 	addressSlot,
+	{name: "host_address", kind: text, limit: MaxAddressBytes},
 }}
 
 var refuseShape = shape{"Refuse", []slot{
@@ -117,6 +118,7 @@ var replyShape = shape{"Reply", []slot{
 	{name: "missing", size: 4},
 	{name: "group", size: 1},
 	inlineSlot,
+	{name: "how", size: 2},
 }}
 
 var operationShape = shape{"Operation", []slot{

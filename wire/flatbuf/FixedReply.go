@@ -82,16 +82,24 @@ func (rcv *FixedReply) MutateParts(n uint16) bool {
 	return rcv._tab.MutateUint16(rcv._tab.Pos+flatbuffers.UOffsetT(42), n)
 }
 
-func (rcv *FixedReply) Reserved() uint32 {
-	return rcv._tab.GetUint32(rcv._tab.Pos + flatbuffers.UOffsetT(44))
+func (rcv *FixedReply) How() uint16 {
+	return rcv._tab.GetUint16(rcv._tab.Pos + flatbuffers.UOffsetT(44))
 }
-func (rcv *FixedReply) MutateReserved(n uint32) bool {
-	return rcv._tab.MutateUint32(rcv._tab.Pos+flatbuffers.UOffsetT(44), n)
+func (rcv *FixedReply) MutateHow(n uint16) bool {
+	return rcv._tab.MutateUint16(rcv._tab.Pos+flatbuffers.UOffsetT(44), n)
 }
 
-func CreateFixedReply(builder *flatbuffers.Builder, version uint64, spawnsLeft uint64, servedNs int64, bytesMoved uint64, partLength uint32, effects uint16, pathLength uint16, ranLength uint16, parts uint16, reserved uint32) flatbuffers.UOffsetT {
+func (rcv *FixedReply) Reserved() uint16 {
+	return rcv._tab.GetUint16(rcv._tab.Pos + flatbuffers.UOffsetT(46))
+}
+func (rcv *FixedReply) MutateReserved(n uint16) bool {
+	return rcv._tab.MutateUint16(rcv._tab.Pos+flatbuffers.UOffsetT(46), n)
+}
+
+func CreateFixedReply(builder *flatbuffers.Builder, version uint64, spawnsLeft uint64, servedNs int64, bytesMoved uint64, partLength uint32, effects uint16, pathLength uint16, ranLength uint16, parts uint16, how uint16, reserved uint16) flatbuffers.UOffsetT {
 	builder.Prep(8, 48)
-	builder.PrependUint32(reserved)
+	builder.PrependUint16(reserved)
+	builder.PrependUint16(how)
 	builder.PrependUint16(parts)
 	builder.PrependUint16(ranLength)
 	builder.PrependUint16(pathLength)

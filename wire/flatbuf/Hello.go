@@ -164,8 +164,16 @@ func (rcv *Hello) AddressesLength() int {
 	return 0
 }
 
+func (rcv *Hello) HostAddress() []byte {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(24))
+	if o != 0 {
+		return rcv._tab.ByteVector(o + rcv._tab.Pos)
+	}
+	return nil
+}
+
 func HelloStart(builder *flatbuffers.Builder) {
-	builder.StartObject(10)
+	builder.StartObject(11)
 }
 func HelloAddMinVersion(builder *flatbuffers.Builder, minVersion uint16) {
 	builder.PrependUint16Slot(0, minVersion, 0)
@@ -199,6 +207,9 @@ func HelloAddAddresses(builder *flatbuffers.Builder, addresses flatbuffers.UOffs
 }
 func HelloStartAddressesVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(4, numElems, 4)
+}
+func HelloAddHostAddress(builder *flatbuffers.Builder, hostAddress flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(10, flatbuffers.UOffsetT(hostAddress), 0)
 }
 func HelloEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()

@@ -365,8 +365,20 @@ func (rcv *Reply) MutateInline(j int, n byte) bool {
 	return false
 }
 
+func (rcv *Reply) How() uint16 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(44))
+	if o != 0 {
+		return rcv._tab.GetUint16(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *Reply) MutateHow(n uint16) bool {
+	return rcv._tab.MutateUint16Slot(44, n)
+}
+
 func ReplyStart(builder *flatbuffers.Builder) {
-	builder.StartObject(20)
+	builder.StartObject(21)
 }
 func ReplyAddError(builder *flatbuffers.Builder, error flatbuffers.UOffsetT) {
 	builder.PrependUOffsetTSlot(0, flatbuffers.UOffsetT(error), 0)
@@ -451,6 +463,9 @@ func ReplyAddInline(builder *flatbuffers.Builder, inline flatbuffers.UOffsetT) {
 }
 func ReplyStartInlineVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(1, numElems, 1)
+}
+func ReplyAddHow(builder *flatbuffers.Builder, how uint16) {
+	builder.PrependUint16Slot(20, how, 0)
 }
 func ReplyEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
