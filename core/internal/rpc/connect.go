@@ -12,7 +12,7 @@ import (
 )
 
 // greet opens one connection of a session and gives who answered.
-func (n *Node) greet(address string, purpose wire.Purpose, number uint64, deadline int64) (
+func (n *Node) greet(address string, mine *wire.Hello, deadline int64) (
 	transport.Conn, *wire.Hello, error) {
 	t, err := n.transport(address)
 	if err != nil {
@@ -26,7 +26,7 @@ func (n *Node) greet(address string, purpose wire.Purpose, number uint64, deadli
 		return nil, nil, err
 	}
 	defer n.introduced(conn)
-	theirs, err := handshake.Greet(conn, n.hello(purpose, number), deadline)
+	theirs, err := handshake.Greet(conn, mine, deadline)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,41 +52,50 @@ func (n *Node) introduced(conn transport.Conn) {
 	delete(n.greeting, conn)
 }
 
-// connect opens a session to an address. want, where it is not nil, is who has to be there.
-func (n *Node) connect(address string, want *Peer, deadline int64) (*session, error) {
+// open opens a session to an address. want, where it is not nil, is who has to be there. Where
+// referable, whoever is there may refer to another address instead: the referral is its Hello.
+func (n *Node) open(address string, want *Peer, referable bool, deadline int64) (
+	s *session, referral *wire.Hello, err error) {
 	key := sessionKey{n.cfg.Identity, rand.Uint64()}
-	notices, theirs, err := n.greet(address, wire.PurposePeer, key.number, deadline)
+	mine := n.hello(wire.PurposePeer, key.number)
+	if referable {
+		mine.Features |= wire.FeatureReferral
+	}
+	notices, theirs, err := n.greet(address, mine, deadline)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if want != nil && want.identity != theirs.Identity {
 		err := status.Errorf(status.Unavailable, "%s is node %d in incarnation %d now, not node %d "+
 			"in incarnation %d", address, theirs.Identity.Node, theirs.Identity.Incarnation,
 			want.identity.Node, want.identity.Incarnation)
 		transport.End(notices, err)
-		return nil, err
+		return nil, nil, err
 	}
-	call, _, err := n.greet(address, wire.PurposeCall, key.number, deadline)
+	if referable && theirs.Purpose == wire.PurposeReferral {
+		transport.End(notices, status.Errorf(status.Unavailable, "the session goes over another address"))
+		return nil, theirs, nil
+	}
+	call, _, err := n.greet(address, n.hello(wire.PurposeCall, key.number), deadline)
 	if err != nil {
 		transport.End(notices, err)
-		return nil, err
+		return nil, nil, err
 	}
 	peer := want
 	if peer == nil {
 		peer = n.Peer(theirs.Identity, nil)
 	}
-	s := newSession(n, peer, theirs, key, true)
-	s.address = address
+	s = newSession(n, peer, theirs, key, address, true)
 	// Nobody knows the session yet: it cannot be down.
 	l, err := s.attach(notices, wire.PurposePeer)
 	_, err2 := s.attach(call, wire.PurposeCall)
 	if err = errors.Join(err, err2, n.begin(s, nil)); err != nil {
 		transport.End(call, err)
 		transport.End(notices, err)
-		return nil, err
+		return nil, nil, err
 	}
 	l.serve()
-	return s, nil
+	return s, nil, nil
 }
 
 // begin makes a session known. The caller then starts to serve a link of it.
@@ -101,10 +110,11 @@ func (n *Node) begin(s *session, told chan struct{}) error {
 	}
 	n.sessions[s.key] = s
 	p := s.peer
-	p.learn(s.hello, s.address)
 	if s.dialled {
+		p.learn(s.hello, s.address)
 		p.out.Store(s)
 	} else {
+		p.learn(s.hello, "")
 		p.in.Store(s)
 	}
 	p.mu.Lock()
@@ -174,7 +184,7 @@ func (n *Node) accept(l transport.Listener) {
 			return
 		}
 		n.work.Go(func() {
-			err := n.receive(conn)
+			err := n.receive(conn, l.Address())
 			n.introduced(conn)
 			<-n.handshakes
 			if err != nil {
@@ -184,8 +194,8 @@ func (n *Node) accept(l transport.Listener) {
 	}
 }
 
-// receive lets one connection in.
-func (n *Node) receive(conn transport.Conn) error {
+// receive lets one connection in that came to an address.
+func (n *Node) receive(conn transport.Conn, address string) error {
 	theirs, err := handshake.Receive(conn)
 	if err != nil {
 		return err
@@ -193,11 +203,14 @@ func (n *Node) receive(conn transport.Conn) error {
 	if err := n.admit(theirs); err != nil {
 		return handshake.Refuse(conn, err)
 	}
+	if n.refers(theirs, address) {
+		return n.refer(conn, theirs)
+	}
 	key := sessionKey{theirs.Identity, theirs.Session}
 	mine := n.hello(theirs.Purpose, theirs.Session)
 	switch theirs.Purpose {
 	case wire.PurposePeer:
-		return n.receiveFirst(conn, theirs, mine, key)
+		return n.receiveFirst(conn, theirs, mine, key, address)
 	case wire.PurposeCall, wire.PurposeBulk:
 		return n.receiveMore(conn, theirs, mine, key)
 	}
@@ -218,8 +231,9 @@ func (n *Node) admit(theirs *wire.Hello) error {
 
 // receiveFirst starts a session. Its peer connection comes first, so that whoever is told of the
 // peer can reach it, and before any request of it.
-func (n *Node) receiveFirst(conn transport.Conn, theirs, mine *wire.Hello, key sessionKey) error {
-	s := newSession(n, n.Peer(theirs.Identity, nil), theirs, key, false)
+func (n *Node) receiveFirst(conn transport.Conn, theirs, mine *wire.Hello, key sessionKey,
+	address string) error {
+	s := newSession(n, n.Peer(theirs.Identity, nil), theirs, key, address, false)
 	// Nobody knows the session yet: it cannot be down.
 	l, err := s.attach(conn, wire.PurposePeer)
 	if err != nil {

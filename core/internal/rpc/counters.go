@@ -27,6 +27,16 @@ func (p *Peer) Counters() Counters {
 	return c
 }
 
+// Schemes gives the scheme of each session that is up: how many go which way.
+func (p *Peer) Schemes() (schemes []string) {
+	for _, s := range p.node.all() {
+		if s.peer == p {
+			schemes = append(schemes, s.scheme)
+		}
+	}
+	return schemes
+}
+
 func (s *session) counters() transport.Counters {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,10 +39,15 @@ type Config struct {
 	Identity wire.Identity
 	Member   bool
 	Cluster  func() [16]byte // asked for every Hello; nil: none
-	Host     string          // equal where shared memory is possible
-	Timeout  time.Duration   // for what waits without a deadline; 0: 30 s
-	Spin     time.Duration   // how long readers poll before they sleep; 0: never
-	Insecure bool            // allows to listen beyond loopback
+	// Host is the identity of the host: equal on two nodes that reach each other's addresses of the
+	// scheme Near. Empty: not known.
+	Host string
+	// Near is the scheme of the transport over which nodes of one host go on that have met over a
+	// later one of Transports. Empty, or that of no transport: they do not.
+	Near     string
+	Timeout  time.Duration // for what waits without a deadline; 0: 30 s
+	Spin     time.Duration // how long readers poll before they sleep; 0: never
+	Insecure bool          // allows to listen beyond loopback
 	// Advertise are the addresses that peers are told; nil: those where the node listens.
 	Advertise []string
 	Handler   Handler
@@ -52,7 +57,7 @@ type Config struct {
 	Interrupt func() bool
 	// Admit says whether a dialer may come in; its error is what the dialer gets. nil: any may.
 	Admit func(hello *wire.Hello) error
-	// Transports are the ways that frames travel. The node closes them.
+	// Transports are the ways that frames travel, the better ones first. The node closes them.
 	Transports []transport.Transport
 	Limits     wire.Limits // of frames that are received
 	Timing     Timing
@@ -73,10 +78,12 @@ type Node struct {
 	closed    bool
 	listeners []transport.Listener
 	addresses []string
-	peers     map[wire.Identity]*Peer
-	sessions  map[sessionKey]*session
-	greeting  map[transport.Conn]bool // connections before their Hello is answered
-	pollers   map[transport.Group]*poller
+	// hostAddress is what Hellos have for peers of the same host; empty: nothing.
+	hostAddress string
+	peers       map[wire.Identity]*Peer
+	sessions    map[sessionKey]*session
+	greeting    map[transport.Conn]bool // connections before their Hello is answered
+	pollers     map[transport.Group]*poller
 }
 
 // Open makes a node. It neither listens nor dials yet.
@@ -126,25 +133,37 @@ func (n *Node) transport(address string) (transport.Transport, error) {
 // Listen takes an address into use and gives it back with its port resolved. Peers are served at
 // once.
 func (n *Node) Listen(address string) (resolved string, err error) {
-	t, err := n.transport(address)
-	if err != nil {
-		return "", err
-	}
-	l, err := t.Listen(address, n.cfg.Insecure)
+	l, err := n.listen(address)
 	if err != nil {
 		return "", err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := n.startLocked(l); err != nil {
+		return "", err
+	}
+	n.addresses = append(slices.Clip(n.addresses), l.Address())
+	return l.Address(), nil
+}
+
+func (n *Node) listen(address string) (transport.Listener, error) {
+	t, err := n.transport(address)
+	if err != nil {
+		return nil, err
+	}
+	return t.Listen(address, n.cfg.Insecure)
+}
+
+// startLocked has peers served at a listener.
+func (n *Node) startLocked(l transport.Listener) error {
 	if n.closed {
 		_ = l.Close()
-		return "", errClosed()
+		return errClosed()
 	}
 	n.listeners = append(n.listeners, l)
-	n.addresses = append(slices.Clip(n.addresses), l.Address())
 	n.work.Add(1)
 	go n.accept(l)
-	return l.Address(), nil
+	return nil
 }
 
 // Addresses gives where the node listens. The slice must not be changed.
@@ -205,6 +224,9 @@ func (n *Node) hello(purpose wire.Purpose, number uint64) *wire.Hello {
 		Identity: n.cfg.Identity, Host: n.cfg.Host, Purpose: purpose, Session: number,
 		Member: n.cfg.Member, Addresses: n.advertised(),
 	}
+	n.mu.Lock()
+	h.HostAddress = n.hostAddress
+	n.mu.Unlock()
 	if n.cfg.Cluster != nil {
 		h.Cluster = n.cfg.Cluster()
 	}

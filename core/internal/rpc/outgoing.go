@@ -133,7 +133,7 @@ func (s *session) bulkLink(deadline int64) (*link, error) {
 	if l := s.bulk.Load(); l != nil {
 		return l, nil
 	}
-	conn, _, err := s.node.greet(s.address, wire.PurposeBulk, s.key.number, deadline)
+	conn, _, err := s.node.greet(s.address, s.node.hello(wire.PurposeBulk, s.key.number), deadline)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type Peer struct {
 	backoff   time.Duration
 	retryAt   int64
 	lastError *status.Error
+	apart     string             // why there was no session over Config.Near; empty: there was
 	sessions  int                // that are up
 	finished  transport.Counters // of sessions that ended
 }

@@ -47,6 +47,9 @@ const (
 	done    = 2
 )
 
+// Scheme says which way the request went: the scheme of an address. It holds from Send on.
+func (p *Pending) Scheme() string { return p.session.scheme }
+
 // complete ends a request that was taken out of its session's table. From the store on the request
 // may be somebody else's already, for whom an additional event is harmless.
 func (p *Pending) complete(in *transport.Inbound, err error) {

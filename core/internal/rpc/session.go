@@ -28,7 +28,8 @@ type session struct {
 	hello   *wire.Hello // of the other side
 	key     sessionKey
 	dialled bool
-	address string // that was dialled
+	address string // that was dialled, here or by the peer
+	scheme  string // of the address
 	born    int64
 
 	// slots are the requests of this side; the low idBits of an id are its slot.
@@ -57,9 +58,10 @@ type slot struct {
 
 const idBits = 16
 
-func newSession(n *Node, peer *Peer, hello *wire.Hello, key sessionKey, dialled bool) *session {
-	s := &session{node: n, peer: peer, hello: hello, key: key, dialled: dialled,
-		gone: make(chan struct{}), born: clock.Now()}
+func newSession(n *Node, peer *Peer, hello *wire.Hello, key sessionKey, address string,
+	dialled bool) *session {
+	s := &session{node: n, peer: peer, hello: hello, key: key, address: address, dialled: dialled,
+		scheme: schemeOf(address), gone: make(chan struct{}), born: clock.Now()}
 	s.beat.heard = s.born
 	return s
 }
