@@ -181,12 +181,13 @@ func (f *frame) answer(t *exec.Task) (a exec.Answer) {
 	for _, runs := range r.Ran {
 		t.AddRuns(exec.Runs(runs))
 	}
+	a.How = uint16(f.how(r))
 	if r.Missing != 0 && int(r.Missing) <= len(f.call.UDFs) {
 		return f.fallBack(t, a, f.call.UDFs[r.Missing-1])
 	}
 	if r.Error != nil {
 		if f.moved(t, r) {
-			a.SpawnsLeft = f.budget
+			a.How, a.SpawnsLeft = uint16(InProcess), f.budget
 			a.Items = f.again()
 			return a
 		}
@@ -204,12 +205,20 @@ func (f *frame) answer(t *exec.Task) (a exec.Answer) {
 	return a
 }
 
+// how says how far a frame went that was answered: the way to its owner, or further from there.
+func (f *frame) how(r *wire.Reply) ServedHow {
+	if f.pending.Scheme() == sharedMemory {
+		return max(SharedMem, min(ServedHow(r.How), Network))
+	}
+	return Network
+}
+
 // fallBack deals with an owner that does not have a function which this worker has: the data of its
 // targets is brought here instead. Nothing of the frame ran.
 func (f *frame) fallBack(t *exec.Task, a exec.Answer, ref wire.UDFRef) exec.Answer {
 	w := f.worker
 	w.missing.add(f.owner, exec.Hash(ref.Hash))
-	a.SpawnsLeft = f.budget
+	a.How, a.SpawnsLeft = uint16(InProcess), f.budget
 	if CallFlags(t.Place)&AtOwner != 0 || w.functions.Load().byHash[exec.Hash(ref.Hash)] == nil {
 		a.Err = exec.NoFunction(ref.Name)
 		a.Err.Node = f.owner.Node

@@ -292,7 +292,7 @@ func (c *Call) answer(f *frame, reply *wire.Reply, received int64) {
 	c.ServedBy, c.ServedHow = w.self.Node, InProcess
 	for _, runs := range reply.Ran {
 		c.Ran = append(c.Ran, NodeRuns(runs))
-		c.ServedHow = Network
+		c.ServedHow = f.how(reply)
 	}
 	if len(c.Ran) == 1 {
 		c.ServedBy = c.Ran[0].Node

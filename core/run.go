@@ -263,13 +263,12 @@ func (w *Worker) land(c *Call) {
 	w.counts.calculates.Add(int64(t.Calculates))
 	c.Version, c.Effects = t.Version, Effects(t.Effects)
 	c.BytesMoved, c.BytesFetched = t.Moved, t.Fetched
-	c.ServedBy, c.ServedHow = w.self.Node, InProcess
+	c.ServedBy, c.ServedHow = w.self.Node, ServedHow(t.How)
 	if t.Calculates > 0 {
 		c.Ran = append(c.Ran, NodeRuns{w.self.Node, t.Calculates})
 	}
 	for _, r := range t.Ran {
 		c.Ran = append(c.Ran, NodeRuns(r))
-		c.ServedHow = Network
 	}
 	if len(c.Ran) == 1 {
 		c.ServedBy = c.Ran[0].Node

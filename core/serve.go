@@ -201,6 +201,7 @@ func (s *served) finish() {
 	reply := &s.reply
 	reply.Error, reply.Effects, reply.Version, reply.ServedNs = t.Err, uint16(t.Effects), t.Version, 0
 	reply.SpawnsLeft, reply.BytesMoved, reply.Parts = t.Budget, t.Moved, s.parts[:0]
+	reply.How = t.How
 	if reply.Error != nil && reply.Error.Node == 0 {
 		reply.Error.Node = w.self.Node
 	}

@@ -1,12 +1,14 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/rpc"
 	"dcf/core/internal/store"
 	"dcf/vertex/arena"
 	"dcf/wire"
@@ -47,8 +49,9 @@ func (w *Worker) Stats() []Stat {
 		if n.Identity == w.self {
 			continue
 		}
-		c := w.rpc.Peer(n.Identity, n.Addresses).Counters()
-		for _, s := range []Stat{
+		peer := w.rpc.Peer(n.Identity, n.Addresses)
+		c := peer.Counters()
+		for _, s := range append(sessions(peer), []Stat{
 			{Name: "frames.sent", Value: int64(c.FramesSent)},
 			{Name: "frames.received", Value: int64(c.FramesReceived)},
 			{Name: "bytes.sent", Value: int64(c.BytesSent)},
@@ -57,10 +60,21 @@ func (w *Worker) Stats() []Stat {
 			{Name: "waits.spun", Value: int64(c.Spun)},
 			{Name: "waits.slept", Value: int64(c.Slept)},
 			{Name: "roundtrip.ns", Value: c.RoundTripNs},
-		} {
+		}...) {
 			s.Peer = n.Identity.Node
 			stats = append(stats, s)
 		}
+	}
+	return stats
+}
+
+// sessions counts the sessions with a peer that are up, by the way that they go.
+func sessions(peer *rpc.Peer) (stats []Stat) {
+	for _, way := range ways {
+		stats = append(stats, Stat{Name: "sessions." + way})
+	}
+	for _, scheme := range peer.Schemes() {
+		stats[slices.Index(ways, scheme)].Value++
 	}
 	return stats
 }

@@ -8,6 +8,12 @@ import (
 	"dcf/core/internal/transport/tcp"
 )
 
+// sharedMemory is the scheme of the transport between processes of one host.
+const sharedMemory = "shm"
+
+// ways are the schemes of all transports.
+var ways = []string{"inproc", sharedMemory, "tcp", "unix"}
+
 // transports gives all ways that frames travel between workers: "inproc://" within a process,
 // "shm://" within a host, "tcp://" and "unix://" beyond it.
 func transports() []transport.Transport {

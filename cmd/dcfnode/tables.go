@@ -89,16 +89,32 @@ func (n *nodeReport) peerTable(b *strings.Builder) {
 	if len(n.Peers) == 0 {
 		return
 	}
-	lines := [][]string{{"PEER", "REQUESTS", "FRAMES OUT", "FRAMES IN", "DATA OUT", "DATA IN",
-		"ROUND TRIP"}}
+	lines := [][]string{{"PEER", "OVER", "REQUESTS", "FRAMES OUT", "FRAMES IN", "DATA OUT", "DATA IN",
+		"SPUN", "SLEPT", "ROUND TRIP"}}
 	for _, p := range n.Peers {
-		lines = append(lines, []string{number(p.Node), p.Counters.text("requests.sent"),
+		lines = append(lines, []string{number(p.Node), p.ways(), p.Counters.text("requests.sent"),
 			p.Counters.text("frames.sent"), p.Counters.text("frames.received"),
 			size(p.Counters["bytes.sent"]), size(p.Counters["bytes.received"]),
+			p.Counters.text("waits.spun"), p.Counters.text("waits.slept"),
 			roundTrip(p.Counters["roundtrip.ns"])})
 	}
 	fmt.Fprintf(b, "\nnode %d and its peers\n", n.Node)
 	table(b, lines)
+}
+
+// ways gives how the sessions with the peer go that are up.
+func (p *peerReport) ways() string {
+	var ways []string
+	for name, up := range p.Counters {
+		if way, ok := strings.CutPrefix(name, "sessions."); ok && up > 0 {
+			ways = append(ways, way)
+		}
+	}
+	if len(ways) == 0 {
+		return "-"
+	}
+	slices.Sort(ways)
+	return strings.Join(ways, " ")
 }
 
 func (n *nodeReport) counterTable(b *strings.Builder) {

@@ -27,6 +27,9 @@ func TestTables(t *testing.T) {
 	}
 	r.Nodes[0].take([]core.Stat{{Name: "requests.sent", Peer: 77, Value: 9},
 		{Name: "bytes.sent", Peer: 2, Value: 1 << 20}, {Name: "roundtrip.ns", Peer: 2, Value: 123456},
+		{Name: "sessions.inproc", Peer: 2, Value: 0}, {Name: "sessions.tcp", Peer: 2, Value: 1},
+		{Name: "sessions.shm", Peer: 2, Value: 2}, {Name: "waits.spun", Peer: 2, Value: 40},
+		{Name: "waits.slept", Peer: 2, Value: 3}, {Name: "sessions.tcp", Peer: 77, Value: 0},
 		{Name: "calls.served", Value: 13}})
 	var b strings.Builder
 	require.NoError(t, r.print(&b))

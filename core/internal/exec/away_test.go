@@ -25,14 +25,15 @@ func TestAway(t *testing.T) {
 	w := newWorld(t)
 	w.vertex("a", 1, "x", "b", "y")
 	w.vertex("b", 1, "z")
-	for _, name := range []string{"x", "y", "z", "far"} {
-		w.elsewhere(name, Answer{Moved: 10, Fetched: 3, SpawnsLeft: 2})
+	for i, name := range []string{"x", "y", "z", "far"} {
+		w.elsewhere(name, Answer{How: uint16(i % 3), Moved: 10, Fetched: 3, SpawnsLeft: 2})
 	}
 	f := w.add("walk", 0, udf.Func{Calculate: w.walk, Merge: join})
 	task := w.run(f, w.id("far"), w.id("a"))
 	require.Nil(t, task.Err)
 	require.Equal(t, []string{"fara xb zy"}, said(task))
 	require.Equal(t, uint64(2), task.Calculates)
+	require.Equal(t, uint16(2), task.How)
 	require.Equal(t, uint64(40), task.Moved)
 	require.Equal(t, uint64(12), task.Fetched)
 	require.Equal(t, DefaultSpawnBudget-uint64(4)+8, task.Budget)

@@ -71,7 +71,8 @@ type Answer struct {
 	Effects    Effects
 	Items      []Item
 	SpawnsLeft uint64
-	Moved      uint64 // bytes over the network, both ways
+	How        uint16 // as core.ServedHow: how far away it ran
+	Moved      uint64 // bytes over shared memory or the network, both ways
 	Fetched    uint64 // of those, vertex data
 	Version    uint64
 }

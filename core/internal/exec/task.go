@@ -45,6 +45,7 @@ type Task struct {
 	Version    uint64 // of the last vertex that was read or made
 	Calculates uint64 // that ran here
 	Ran        []Runs // elsewhere
+	How        uint16 // as core.ServedHow: how far away the furthest of those ran
 	Moved      uint64
 	Fetched    uint64
 
@@ -235,6 +236,7 @@ func (t *Task) wait() {
 	p := t.pending[0]
 	t.pending = append(t.pending[:0], t.pending[1:]...)
 	a := p.Wait(t)
+	t.How = max(t.How, a.How)
 	t.Moved += a.Moved
 	t.Fetched += a.Fetched
 	t.Budget += a.SpawnsLeft
