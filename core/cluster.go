@@ -49,13 +49,17 @@ func (w *Worker) connect(deadline int64) error {
 	if len(o.Listen) == 0 && len(o.Join) == 0 {
 		return nil
 	}
+	if err := checkShared(o); err != nil {
+		return err
+	}
 	w.rpc = rpc.Open(rpc.Config{Identity: w.self, Member: len(o.Listen) > 0, Cluster: w.clusterID,
-		Host: hostID(), Timeout: w.timeout(0), Spin: spin(o.Spin), Insecure: o.Insecure, Advertise: o.Advertise, Handler: w,
-		Log: w.log, Interrupt: interrupted, Transports: transports()})
+		Host: hostID(), Near: sharedMemory, Timeout: w.timeout(0), Spin: spin(o.Spin), Insecure: o.Insecure, Advertise: o.Advertise, Handler: w,
+		Log: w.log, Interrupt: interrupted, Transports: transports(o)})
 	v := &w.view
 	v.work = make(chan []cluster.Action, MaxBackground)
 	v.stop, v.ended = make(chan struct{}), make(chan struct{})
 	go w.background()
+	w.listenNear()
 	v.mu.Lock() // peers that connect before the worker knows its addresses wait
 	var addresses []string
 	for _, address := range o.Listen {

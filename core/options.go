@@ -13,7 +13,8 @@ type Options struct {
 	// NodeID is the worker's id in its cluster, from 1 to vertex.MaxNodeID; 0: chosen at random.
 	NodeID uint64
 	// Listen are addresses to serve at: "tcp://127.0.0.1:7411" (port 0: any free one),
-	// "unix:///run/dcf.sock". A worker that listens is a member, one that does not is a guest.
+	// "unix:///run/dcf.sock", "shm:///run/dcf.shm" for processes of this host and user only. A worker
+	// that listens is a member, one that does not is a guest.
 	Listen []string
 	// Advertise are the addresses that other workers are told to dial, where these are not those of
 	// Listen: behind a proxy or in a container.
@@ -23,11 +24,14 @@ type Options struct {
 	Join []string
 	// Insecure allows to listen beyond loopback without TLS.
 	Insecure bool
+	// NoSharedMemory keeps the worker to its sockets. Without it workers of one host and user that
+	// meet over a socket go on over shared memory, at whatever address they met.
+	NoSharedMemory bool
 	// MemoryLimit bounds the bytes of vertex data; 0: half of the machine's memory.
 	MemoryLimit int64
 	// Timeout is the default for everything that waits; 0: DefaultTimeout.
 	Timeout time.Duration
-	// Spin is how long whoever reads a socket polls it before it sleeps, at most; 0: DefaultSpin,
+	// Spin is how long whoever waits for a frame polls before it sleeps, at most; 0: DefaultSpin,
 	// negative: never. Where that does not help, as on one CPU, it is soon done rarely.
 	Spin time.Duration
 	// Load are vertices to make, Remote vertices whose owners are known beforehand, and UDFs

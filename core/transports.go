@@ -14,9 +14,12 @@ const sharedMemory = "shm"
 // ways are the schemes of all transports.
 var ways = []string{"inproc", sharedMemory, "tcp", "unix"}
 
-// transports gives all ways that frames travel between workers: "inproc://" within a process,
-// "shm://" within a host, "tcp://" and "unix://" beyond it.
-func transports() []transport.Transport {
+// transports gives the ways that frames travel between workers, the better ones first: "inproc://"
+// within a process, "shm://" within a host, "tcp://" and "unix://" beyond it.
+func transports(o *Options) []transport.Transport {
+	if o.NoSharedMemory {
+		return []transport.Transport{inproc.New(), tcp.New()}
+	}
 	return []transport.Transport{inproc.New(), shm.New(), tcp.New()}
 }
 

@@ -5,8 +5,6 @@ package core
 import (
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -340,14 +338,4 @@ func LoadFile(path string) (*vertex.Batch, error) {
 		}
 	}()
 	return joined(schema, batches)
-}
-
-// hostID tells apart the hosts of a cluster.
-func hostID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		name, _ := os.Hostname()
-		return name
-	}
-	return strings.TrimSpace(string(id))
 }
