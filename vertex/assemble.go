@@ -64,7 +64,7 @@ func (d *draft) own(body *Body, parents []*Batch) (*Batch, error) {
 	if !aligned {
 		return d.copy()
 	}
-	b, err := d.batch(owners{body, parents})
+	b, err := d.batch(owners{bodiesOf(body), parents})
 	if err != nil {
 		return nil, err
 	}
@@ -151,23 +151,30 @@ func (a *assembler) take(node, i int, out *draftArray) error {
 
 // graft puts the only column of a batch, which is checked, below a node of type dictionary.
 func (a *assembler) graft(node int, values *Batch) error {
-	d := draftOf(values)
-	defer d.free()
-	l, from := &a.schema.layouts[node], d.schema
-	if from.key != a.taken().key {
+	if values.Schema().key != a.taken().key {
 		return a.fail(node, "its dictionary has another type than the schema says")
 	}
-	for i := node; i < l.end; i++ {
-		old := &d.arrays[1+i-node]
-		out := a.set(i, old.length, old.nulls, old.offset)
-		for _, b := range d.buffers[old.first : old.first+old.count] {
-			a.add(out, b)
-		}
+	a.draft.graft(node, values)
+	for i := node; i < a.schema.layouts[node].end; i++ {
 		if a.schema.layouts[i].kind == kindDictionary {
 			a.dictionaries = a.dictionaries[1:] // is part of values already
 		}
 	}
 	return nil
+}
+
+// graft sets a node of type dictionary, and what is below it, to the only column of a batch of that
+// type.
+func (d *draft) graft(node int, values *Batch) {
+	from := draftOf(values)
+	defer from.free()
+	for i := node; i < d.schema.layouts[node].end; i++ {
+		old := &from.arrays[1+i-node]
+		out := d.set(i, old.length, old.nulls, old.offset)
+		for _, b := range from.buffers[old.first : old.first+old.count] {
+			d.add(out, b)
+		}
+	}
 }
 
 // taken gives the schema of the dictionary that was taken last.
@@ -217,7 +224,7 @@ func (b *Batch) share(row int64) int64 {
 // roots gives the batches that own b's memory: b, or what b is a slice of. So a slice of a slice
 // does not keep a chain.
 func (b *Batch) roots() []*Batch {
-	if b.c.Body != nil || b.c.Source.Release != nil || b.c.NumParents == 0 {
+	if b.c.NumBodies > 0 || b.c.Source.Release != nil || b.c.NumParents == 0 {
 		return []*Batch{b}
 	}
 	roots := make([]*Batch, b.c.NumParents)

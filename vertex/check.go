@@ -200,8 +200,8 @@ func (d *draft) checkOffsets(node int, limit int64) (first, last int64, err erro
 	}
 	first, last = loadWide(b, l.width, a.offset), loadWide(b, l.width, end)
 	if first < 0 || last > limit {
-		return 0, 0, d.fail(node, "its offsets go from %d to %d, and must stay within 0 and %d",
-			first, last, limit)
+		return 0, 0, d.fail(node, "its offsets go from %d to %d, and must stay within 0 and %d, which "+
+			"value %d does not", first, last, limit, d.outside(node, limit))
 	}
 	var bad int64
 	if l.width == 4 {
@@ -210,9 +210,23 @@ func (d *draft) checkOffsets(node int, limit int64) (first, last int64, err erro
 		bad = decreases[int64](b, a.offset, end)
 	}
 	if bad >= 0 {
-		return 0, 0, d.fail(node, "offset %d is smaller than the one before it", bad)
+		return 0, 0, d.fail(node, "offset %d is smaller than the one before it, where value %d starts",
+			bad-a.offset, bad-a.offset-1)
 	}
 	return first, last, nil
+}
+
+// outside gives the first value that an offset puts outside 0 and limit.
+func (d *draft) outside(node int, limit int64) int64 {
+	l, a := &d.schema.layouts[node], &d.arrays[node]
+	for i := range a.length {
+		offset := loadWide(d.buffer(node, 1), l.width, a.offset+i)
+		end := loadWide(d.buffer(node, 1), l.width, a.offset+i+1)
+		if offset < 0 || end < 0 || end > limit {
+			return i
+		}
+	}
+	return 0
 }
 
 // decreases gives the first index above from, up to end, whose value is below the one before; -1 if

@@ -111,8 +111,16 @@ func draftOf(b *Batch) *draft {
 
 // owners is what a batch keeps alive. A batch takes them over.
 type owners struct {
-	body    *Body
+	bodies  []*Body
 	parents []*Batch
+}
+
+// bodiesOf gives the bodies to own where there is one, or nil for none.
+func bodiesOf(body *Body) []*Body {
+	if body == nil {
+		return nil
+	}
+	return []*Body{body}
 }
 
 // batch makes the batch that a checked draft describes, over the same memory. On failure the
@@ -125,7 +133,7 @@ func (d *draft) batch(own owners) (*Batch, error) {
 		}
 	}
 	s := d.schema.hold()
-	c := cdata.NewBatch(s.c, n, len(own.parents))
+	c := cdata.NewBatch(s.c, n, len(own.bodies), len(own.parents))
 	s.c.Release()
 	if c == nil {
 		return nil, errMemory("a batch")
@@ -154,8 +162,8 @@ func (d *draft) batch(own owners) (*Batch, error) {
 	for i, column := range s.layouts[0].children {
 		*at(c.Plain, i) = plain(&s.layouts[column], &nodes[column])
 	}
-	if own.body != nil {
-		c.Body = (*cdata.Body)(own.body)
+	for i, body := range own.bodies {
+		c.AllBodies()[i] = (*cdata.Body)(body)
 	}
 	for i, parent := range own.parents {
 		c.AllParents()[i] = &parent.c

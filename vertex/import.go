@@ -49,11 +49,31 @@ func importArray(s *Schema, array *cdata.Array) (*Batch, error) {
 	if err := d.borrow(unsafe.Pointer(array)); err != nil {
 		return nil, err
 	}
+	return d.adopt(array)
+}
+
+// importColumn moves an array into a batch of one column, which has that schema.
+func importColumn(s *Schema, array *cdata.Array) (*Batch, error) {
+	d := newDraft(s, status.InvalidArgument, importAdvice)
+	defer d.free()
+	d.add(d.set(0, 0, 0, 0), buffer{})
+	if err := d.load(array, 1); err != nil {
+		return nil, err
+	}
+	d.arrays[0].length = array.Length
+	if err := d.check(false); err != nil {
+		return nil, err
+	}
+	return d.adopt(array)
+}
+
+// adopt makes the batch of a draft that was checked, and moves the array that it refers to there.
+func (d *draft) adopt(array *cdata.Array) (*Batch, error) {
 	body, err := d.align()
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.batch(owners{body: body})
+	b, err := d.batch(owners{bodies: bodiesOf(body)})
 	if err != nil {
 		if body != nil {
 			body.Release()
@@ -177,21 +197,11 @@ func (d *draft) loadBuffers(array *cdata.Array, node int) error {
 // data are not known yet.
 func (d *draft) impliedSize(node, i int) (int64, error) {
 	l, a := &d.schema.layouts[node], &d.arrays[node]
-	end := a.offset + a.length
-	switch {
-	case l.nullable() && i == 0, l.kind == kindBool:
-		return bytesOfBits(end), nil
-	case l.kind == kindBinary && i == 2:
-		return 0, nil
-	case l.kind == kindSparseUnion, l.kind == kindDenseUnion:
-		return end << (2 * i), nil
-	case l.kind == kindBinary, l.kind == kindList, l.kind == kindMap:
-		end++
+	size, ok := l.size(i, a.offset+a.length)
+	if !ok {
+		return 0, d.fail(node, "%d values of %d bytes are not possible", a.offset+a.length, l.width)
 	}
-	if l.width > 0 && end > maxLength/l.width {
-		return 0, d.fail(node, "%d values of %d bytes are not possible", end, l.width)
-	}
-	return end * l.width, nil
+	return size, nil
 }
 
 // sizeBinary sets the size of a binary's data to where its last offset points.

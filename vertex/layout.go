@@ -71,6 +71,27 @@ func (l *layout) nullable() bool {
 	return true
 }
 
+// size gives the bytes that buffer i needs for n values, 0 for the bytes of texts, which those do not
+// say; false where no memory has so many.
+func (l *layout) size(i int, n int64) (int64, bool) {
+	switch {
+	case l.nullable() && i == 0, l.kind == kindBool:
+		return bytesOfBits(n), true
+	case l.kind == kindBinary && i == 2:
+		return 0, true
+	case l.kind == kindSparseUnion, l.kind == kindDenseUnion:
+		return n << (2 * i), true
+	case l.offsets():
+		n++
+	}
+	return n * l.width, l.width == 0 || n <= maxLength/l.width
+}
+
+// offsets says whether the second buffer has one offset more than there are values.
+func (l *layout) offsets() bool {
+	return l.kind == kindBinary || l.kind == kindList || l.kind == kindMap
+}
+
 // layOut gives the layouts of a schema in pre-order. The first is that of the batch.
 func layOut(s *arrow.Schema) []layout {
 	var all []layout

@@ -144,7 +144,7 @@ func (d *draft) copy() (*Batch, error) {
 		*b = bufferOf(rest[:copied])
 		rest = rest[roundUp(int64(copied)):]
 	}
-	made, err := flat.batch(owners{body: body})
+	made, err := flat.batch(owners{bodies: bodiesOf(body)})
 	if err != nil {
 		body.Release()
 	}

@@ -137,7 +137,8 @@ void dcf_release_schema(struct ArrowSchema* schema) {
 
 /* ---- Batches ------------------------------------------------------------- */
 
-dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_parents) {
+dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_bodies,
+                         int64_t n_parents) {
   int64_t n = schema->count;
   size_t links = (size_t)schema_links(schema->nodes, n);
   size_t tree = (size_t)n * sizeof(struct ArrowArray);
@@ -145,6 +146,7 @@ dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_parent
   dcf_batch* batch = calloc(1, sizeof *batch + columns * sizeof(dcf_plain) + tree +
                                    links * sizeof(struct ArrowArray*) +
                                    (size_t)n_buffers * (sizeof(void*) + sizeof(int64_t)) +
+                                   (size_t)n_bodies * sizeof(dcf_body*) +
                                    (size_t)n_parents * sizeof(dcf_batch*));
   if (!batch) return NULL;
   retain(&schema->refs);
@@ -158,7 +160,9 @@ dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_parent
   batch->buffers = (const void**)(link + links);
   batch->n_buffers = n_buffers;
   batch->sizes = (int64_t*)(batch->buffers + n_buffers);
-  batch->parents = (dcf_batch**)(batch->sizes + n_buffers);
+  batch->bodies = (dcf_body**)(batch->sizes + n_buffers);
+  batch->n_bodies = n_bodies;
+  batch->parents = (dcf_batch**)(batch->bodies + n_bodies);
   batch->n_parents = n_parents;
   for (int64_t i = 0; i < n; i++) {
     const struct ArrowSchema* type = &schema->nodes[i];
@@ -177,7 +181,8 @@ dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_parent
 
 void dcf_batch_free(dcf_batch* batch) {
   if (batch->source.release) batch->source.release(&batch->source);
-  if (batch->body) dcf_body_release(batch->body);
+  for (int64_t i = 0; i < batch->n_bodies; i++)
+    if (batch->bodies[i]) dcf_body_release(batch->bodies[i]);
   for (int64_t i = 0; i < batch->n_parents; i++)
     if (batch->parents[i]) dcf_batch_release(batch->parents[i]);
   dcf_schema_release(batch->schema);

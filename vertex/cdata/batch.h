@@ -30,7 +30,7 @@ typedef struct dcf_plain {
 } dcf_plain;
 
 /* A value: one allocation that holds the struct tree, whose order is that of the schema's nodes.
- * What the buffers point to belongs to the owners: what was imported, the body, the parents. */
+ * What the buffers point to belongs to the owners: what was imported, the bodies, the parents. */
 typedef struct dcf_batch {
   dcf_plain* plain; /* of each column */
   int64_t columns;
@@ -43,7 +43,8 @@ typedef struct dcf_batch {
   const void** buffers;
   int64_t n_buffers;
   struct ArrowArray source;   /* what was imported; release is NULL where nothing was */
-  dcf_body* body;             /* holds a reference, or NULL */
+  dcf_body** bodies;          /* hold references */
+  int64_t n_bodies;
   struct dcf_batch** parents; /* hold references */
   int64_t n_parents;
 } dcf_batch;
@@ -65,7 +66,8 @@ int dcf_schema_export(dcf_schema* schema, struct ArrowSchema* out);
 
 /* Zeroed memory for a batch; one reference. Takes a reference to the schema, which gives the shape
  * of the tree. The caller fills nodes, buffers, sizes and owners. NULL when memory is out. */
-dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_parents);
+dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_bodies,
+                         int64_t n_parents);
 /* Frees a batch that has no reference left, and what it owns. */
 void dcf_batch_free(dcf_batch* batch);
 void dcf_batch_release(dcf_batch* batch);

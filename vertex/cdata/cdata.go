@@ -92,7 +92,8 @@ type Batch struct {
 	Buffers    *unsafe.Pointer
 	NumBuffers int64
 	Source     Array
-	Body       *Body
+	Bodies     **Body
+	NumBodies  int64
 	Parents    **Batch
 	NumParents int64
 }
@@ -172,9 +173,9 @@ func (s *Schema) Export(out unsafe.Pointer) bool {
 }
 
 // NewBatch allocates a batch of that type for the caller to fill; nil if memory is out.
-func NewBatch(schema *Schema, buffers, parents int) *Batch {
+func NewBatch(schema *Schema, buffers, bodies, parents int) *Batch {
 	return (*Batch)(unsafe.Pointer(C.dcf_batch_new((*C.dcf_schema)(unsafe.Pointer(schema)),
-		C.int64_t(buffers), C.int64_t(parents))))
+		C.int64_t(buffers), C.int64_t(bodies), C.int64_t(parents))))
 }
 
 // All gives the nodes in the order of the schema's.
@@ -185,6 +186,9 @@ func (b *Batch) AllSizes() []int64 { return unsafe.Slice(b.Sizes, b.NumBuffers) 
 
 // AllBuffers gives the buffers of all nodes.
 func (b *Batch) AllBuffers() []unsafe.Pointer { return unsafe.Slice(b.Buffers, b.NumBuffers) }
+
+// AllBodies gives the memory that belongs to the batch.
+func (b *Batch) AllBodies() []*Body { return unsafe.Slice(b.Bodies, b.NumBodies) }
 
 // AllParents gives the batches whose memory this one uses.
 func (b *Batch) AllParents() []*Batch { return unsafe.Slice(b.Parents, b.NumParents) }

@@ -45,7 +45,7 @@ static dcf_batch* make_batch(dcf_schema* schema, dcf_batch* parent) {
   void* bytes = dcf_arena_alloc(128);
   dcf_body* body = dcf_body_new(bytes, 128);
   memset(bytes, 1, 128);
-  dcf_batch* b = dcf_batch_new(schema, 9, parent ? 1 : 0);
+  dcf_batch* b = dcf_batch_new(schema, 9, 1, parent ? 1 : 0);
   CHECK(b);
   for (int i = 0; i < 9; i++) b->buffers[i] = bytes;
   b->bytes = 128;
@@ -56,7 +56,7 @@ static dcf_batch* make_batch(dcf_schema* schema, dcf_batch* parent) {
     b->nodes[i].buffers = b->buffers + first;
     first += n[i];
   }
-  b->body = body;
+  b->bodies[0] = body;
   if (parent) {
     parent->refs++;
     b->parents[0] = parent;
