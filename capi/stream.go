@@ -113,6 +113,7 @@ func stats(handle C.dcf_worker, out *C.struct_ArrowArrayStream) error {
 		core.Stat{Name: "handles.vertices", Value: vertices.live.Load()},
 		core.Stat{Name: "handles.udfs", Value: udfs.live.Load()},
 		core.Stat{Name: "handles.queues", Value: queues.live.Load()},
+		core.Stat{Name: "handles.builders", Value: builders.live.Load()},
 		core.Stat{Name: "handles.tickets", Value: tickets.live.Load()})
 	t := &tableOf{rows: len(all)}
 	texts(t, "name", all, func(s core.Stat) string { return s.Name })

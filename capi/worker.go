@@ -14,11 +14,12 @@ import (
 
 // The kinds of handles, which stand in their top bits.
 const (
-	kindWorker = 1
-	kindVertex = 2
-	kindUDF    = 3
-	kindQueue  = 4
-	kindTicket = 5 // what a call whose effects are unknown holds; see call.go
+	kindWorker  = 1
+	kindVertex  = 2
+	kindUDF     = 3
+	kindQueue   = 4
+	kindTicket  = 5 // what a call whose effects are unknown holds; see call.go
+	kindBuilder = 6
 )
 
 // worker is what a worker handle stands for.
@@ -68,6 +69,10 @@ func owner(handle uint64) *worker {
 	case kindQueue:
 		if q := queues.get(handle); q != nil {
 			return q.worker
+		}
+	case kindBuilder:
+		if b := builders.get(handle); b != nil {
+			return b.worker
 		}
 	}
 	return nil

@@ -22,6 +22,9 @@ const (
 	MaxFunctions = 1 << 16
 	// MaxShards is into how many shards one table may be put.
 	MaxShards = 1 << 16
+	// MaxBuilders is how many builders of a worker may be open. Their bytes count against its memory
+	// limit.
+	MaxBuilders = 1 << 12
 	// MaxQueued is how many calls a queue has under way at a time.
 	MaxQueued = 1 << 16
 	// InlineCost is how long a function may take, in nanoseconds, to be run by the goroutine that

@@ -39,6 +39,8 @@ func (w *Worker) Stats() []Stat {
 		{Name: "vertices", Value: vertices},
 		{Name: "vertices.bytes", Value: bytes},
 		{Name: "vertices.bytes.limit", Value: limit},
+		{Name: "builders", Value: w.builders.Load()},
+		{Name: "builders.bytes", Value: w.builderMemory.Load()},
 		{Name: "memory.used", Value: int64(used)},
 		{Name: "memory.kept", Value: int64(kept)},
 	}

@@ -36,6 +36,9 @@ type Worker struct {
 	functions  atomic.Pointer[functions]
 	registered atomic.Uint64 // functions without a version so far
 
+	builders      atomic.Int64 // that are open
+	builderMemory atomic.Int64 // bytes that they have reserved
+
 	closing atomic.Bool
 	tasks   taskCount
 	running atomic.Int64 // calls of queues and of other workers under way

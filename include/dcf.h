@@ -127,6 +127,9 @@ typedef struct dcf_udf {
 typedef struct dcf_queue {
   uint64_t handle;
 } dcf_queue;
+typedef struct dcf_builder {
+  uint64_t handle;
+} dcf_builder;
 
 /* Names a vertex in the whole cluster. Opaque; equal ids are equal bytes. */
 typedef struct dcf_vertex_id {
@@ -191,8 +194,8 @@ dcf_status dcf_worker_node_id(dcf_worker worker, uint64_t* out, dcf_error* error
  *   vertices  id: fixed_size_binary[16], name: utf8, kind: uint32 (DCF_VERTEX_), owner: uint64,
  *             version: uint64, rows: int64 (-1: no value), bytes: int64, children: uint64
  *   stats     name: utf8, peer: uint64 (the peer that it concerns; 0: none), value: int64
- * The counters "handles.workers", ".vertices", ".udfs", ".queues" and ".tickets" (calls whose
- * effects are unknown) are those of the process. */
+ * The counters "handles.workers", ".vertices", ".udfs", ".queues", ".builders" and ".tickets"
+ * (calls whose effects are unknown) are those of the process. */
 dcf_status dcf_worker_nodes(dcf_worker worker, struct ArrowArrayStream* out, dcf_error* error);
 dcf_status dcf_worker_vertices(dcf_worker worker, dcf_bytes prefix, struct ArrowArrayStream* out,
                                dcf_error* error);
@@ -236,6 +239,60 @@ dcf_status dcf_vertex_put(dcf_worker worker, const dcf_put_options* options,
 dcf_status dcf_vertex_put_stream(dcf_worker worker, const dcf_put_options* options,
                                  struct ArrowArrayStream* stream, dcf_vertex* out,
                                  dcf_error* error);
+
+/* Builds a value in place: its memory is the library's from the start, which keeps such memory
+ * warm, and is filled in by the caller, on any thread. What is committed is the vertex's value
+ * without a copy. What can be built: types of fixed width, bool, null, binary and utf8 with offsets
+ * of either size, dictionaries, and of these struct, fixed_size_list, list, large_list and map.
+ * Another type (views, list views, unions, run ends) is DCF_UNSUPPORTED, by name.
+ *
+ * Columns have the numbers that Arrow IPC gives its field nodes: in pre-order, without what is in
+ * dictionaries. Where nothing is nested that is simply the number of the column.
+ *
+ * The memory counts against the worker's memory limit. A builder of a closed worker keeps it until
+ * dcf_builder_abort, which is all that such a builder is good for. */
+typedef struct dcf_column {
+  uint32_t struct_size;
+  uint32_t reserved;
+  int64_t length; /* how many values: the rows, or for what lies below lists the room there is */
+  void* validity; /* bitmap, a set bit is a value that is not null: all are set at first; NULL:
+                     the schema says that there are no nulls */
+  void* offsets;  /* length + 1 of int32_t or int64_t, all 0 at first; NULL: has none */
+  void* values;   /* of fixed width, a dictionary's indices, or the bytes of texts. They hold
+                     anything at first: fill all in. NULL: has none, or room for none */
+  size_t values_bytes; /* the room for values, in bytes */
+  int64_t children;    /* a list: for how many values its child has room */
+} dcf_column;
+#define DCF_COLUMN_INIT {sizeof(dcf_column), 0, 0, 0, 0, 0, 0, 0}
+
+/* `schema` describes a struct array. DCF_EXHAUSTED: MaxBuilders, or the memory limit. */
+dcf_status dcf_builder_open(dcf_worker worker, const struct ArrowSchema* schema, int64_t rows,
+                            dcf_builder* out, dcf_error* error);
+/* Where to write. `capacity` is for texts and binary the bytes, for lists the values of the child
+ * that there must be room for: what is there is moved where it is too small, and earlier pointers
+ * to that are void. There is room for none at first. 0 leaves it as it is, and is right for all
+ * other types. */
+dcf_status dcf_builder_column(dcf_builder builder, size_t column, int64_t capacity, dcf_column* out,
+                              dcf_error* error);
+/* The values that a column of a dictionary type has its indices in, of the type that the schema
+ * says. The array moves on DCF_OK. Again: replaces it. */
+dcf_status dcf_builder_dictionary(dcf_builder builder, size_t column, struct ArrowArray* values,
+                                  dcf_error* error);
+/* Checks what was filled in, makes a vertex of it as dcf_vertex_put does, and gives the builder
+ * back. `value_out`, unless NULL, is the value as dcf_vertex_export gives it, wherever the vertex
+ * was put. On another status nothing was published and the builder is as it was, so that it can be
+ * corrected and committed again. Offsets that decrease or lead outside, indices outside the
+ * dictionary and text that is not UTF-8 are DCF_INVALID_ARGUMENT, and the message says column and
+ * value. From two threads at once, one gets DCF_ABORTED.
+ *
+ * The memory must not be written to any more, and lives as long as the vertex's value or value_out.
+ * Validity, offsets and indices were copied before they were checked, and count twice: who writes
+ * to the memory all the same, while it lives, changes values, and leads no reader outside. */
+dcf_status dcf_builder_commit(dcf_builder builder, const dcf_put_options* options,
+                              struct ArrowArray* value_out, dcf_vertex* out, dcf_error* error);
+/* Gives the builder and its memory back; nothing is published. A commit under way on another thread
+ * goes on. */
+dcf_status dcf_builder_abort(dcf_builder builder, dcf_error* error);
 
 /* Joins arrays of one type, in order, into a record batch with memory of its own, as the batches of
  * a stream or what is only borrowed; dictionaries become one, and count 0 gives no rows. `schema`

@@ -295,8 +295,8 @@ func (b *Builder) ImportDictionary(column int, array unsafe.Pointer) error {
 	}
 	values, err := importColumn(s, (*cdata.Array)(array))
 	if err != nil {
-		return status.Errorf(status.Of(err), "column %q: its dictionary: %w",
-			b.schema.layouts[node].path, err)
+		return status.Errorf(status.Of(err), "column %q: its dictionary: %s",
+			b.schema.layouts[node].path, status.From(err).Message)
 	}
 	defer values.Release()
 	if err = b.SetDictionary(column, values); err != nil {

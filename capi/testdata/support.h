@@ -256,6 +256,7 @@ static inline void end(dcf_worker worker) {
   SAME(counter(worker, "handles.vertices"), 0);
   SAME(counter(worker, "handles.udfs"), 0);
   SAME(counter(worker, "handles.queues"), 0);
+  SAME(counter(worker, "handles.builders"), 0);
   SAME(counter(worker, "handles.tickets"), 0);
   SAME(counter(worker, "handles.workers"), 1);
   OK(dcf_worker_close(worker, 0, &error));

@@ -78,6 +78,12 @@ func (s *Store) charge(bytes int64) error {
 	return nil
 }
 
+// Reserve counts bytes of a value in the making against the memory limit; Unreserve ends that.
+func (s *Store) Reserve(bytes int64) error { return s.charge(bytes) }
+
+// Unreserve ends what Reserve began. A negative number begins it whatever the limit is.
+func (s *Store) Unreserve(bytes int64) { s.bytes.Add(-bytes) }
+
 func (s *Store) freeVersion(v *Version) {
 	s.bytes.Add(-v.size())
 	v.c.Views.Clear()
