@@ -143,11 +143,10 @@ dcf_batch* dcf_batch_new(dcf_schema* schema, int64_t n_buffers, int64_t n_bodies
   size_t links = (size_t)schema_links(schema->nodes, n);
   size_t tree = (size_t)n * sizeof(struct ArrowArray);
   size_t columns = (size_t)schema->nodes->n_children;
-  dcf_batch* batch = calloc(1, sizeof *batch + columns * sizeof(dcf_plain) + tree +
-                                   links * sizeof(struct ArrowArray*) +
-                                   (size_t)n_buffers * (sizeof(void*) + sizeof(int64_t)) +
-                                   (size_t)n_bodies * sizeof(dcf_body*) +
-                                   (size_t)n_parents * sizeof(dcf_batch*));
+  dcf_batch* batch = calloc(
+      1, sizeof *batch + columns * sizeof(dcf_plain) + tree + links * sizeof(struct ArrowArray*) +
+             (size_t)n_buffers * (sizeof(void*) + sizeof(int64_t)) +
+             (size_t)n_bodies * sizeof(dcf_body*) + (size_t)n_parents * sizeof(dcf_batch*));
   if (!batch) return NULL;
   retain(&schema->refs);
   batch->schema = schema;

@@ -42,8 +42,8 @@ typedef struct dcf_batch {
   int64_t* sizes; /* bytes of each buffer, in the order of `buffers` */
   const void** buffers;
   int64_t n_buffers;
-  struct ArrowArray source;   /* what was imported; release is NULL where nothing was */
-  dcf_body** bodies;          /* hold references */
+  struct ArrowArray source; /* what was imported; release is NULL where nothing was */
+  dcf_body** bodies;        /* hold references */
   int64_t n_bodies;
   struct dcf_batch** parents; /* hold references */
   int64_t n_parents;

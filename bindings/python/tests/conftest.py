@@ -88,4 +88,5 @@ def nothing_is_left() -> Iterator[None]:
     assert left["handles.workers"] == 1, left
     assert left["handles.vertices"] == 0, left
     assert left["handles.queues"] == 0, left
+    assert left["handles.builders"] == 0, left
     assert left["handles.udfs"] == 0, left

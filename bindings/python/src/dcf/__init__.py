@@ -13,6 +13,7 @@ folds the parts, and only the answer comes home.
 from __future__ import annotations
 
 from . import errors
+from ._builder import Bits, Builder, BuilderColumn
 from ._builtins import (
     Aggregate,
     Builtin,
@@ -93,6 +94,9 @@ __all__ = [
     "Aggregate",
     "Answer",
     "Batch",
+    "Bits",
+    "Builder",
+    "BuilderColumn",
     "Builtin",
     "Column",
     "Context",

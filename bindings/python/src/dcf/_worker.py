@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._asyncio import LoopFuture, Loops
+    from ._builder import ArrowSchema, Builder
     from ._future import Answer, Completions, Future
     from ._udf import Function
     from ._vertex import Vertex
@@ -217,6 +218,26 @@ class Worker(_dcf.Worker):
             replace=replace,
             timeout=timeout,
         )
+
+    def build(self, schema: ArrowSchema, rows: int) -> Builder:
+        """Begins a table of so many rows, to be filled in where it will lie, and then committed.
+
+        `schema` is one of any Arrow library, such as pyarrow or polars. The types that can be built
+        are numbers, bool, dates, times, decimals, texts and binary, dictionaries, and of these
+        struct, fixed_size_list, list, large_list and map; another one is `UnsupportedError`.
+
+        >>> import pyarrow
+        >>> schema = pyarrow.schema({"price": pyarrow.float64(), "city": pyarrow.string()})
+        >>> with dcf.open() as worker, worker.build(schema, 3) as builder:
+        ...     builder["price"][:] = [2.0, 3.5, 1.0]
+        ...     builder["city"].set(["Oslo", None, "Rome"])
+        ...     prices = builder.commit("prices")
+        ...     worker.call(dcf.sum("price"), prices)
+        6.5
+        """
+        from ._builder import Builder
+
+        return Builder(self, schema, rows)
 
     def vertex(self, key: str | _dcf.VertexID) -> Vertex:
         """Finds a vertex of the cluster by its name or id. No data travels."""

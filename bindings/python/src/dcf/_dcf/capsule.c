@@ -110,6 +110,23 @@ int capsule_offer(PyObject* object) {
   return has > 0 ? 2 : has;
 }
 
+int capsule_schema(PyObject* object, struct ArrowSchema* schema) {
+  PyObject* capsule = PyObject_CallMethod(object, "__arrow_c_schema__", NULL);
+  if (capsule == NULL) return -1;
+  int result = -1;
+  struct ArrowSchema* given = PyCapsule_GetPointer(capsule, kSchema);
+  if (given != NULL && given->release == NULL) {
+    PyErr_Format(PyExc_ValueError, "%R: __arrow_c_schema__ gave a released schema",
+                 (PyObject*)Py_TYPE(object));
+  } else if (given != NULL) {
+    *schema = *given;
+    given->release = NULL;
+    result = 0;
+  }
+  Py_DECREF(capsule);
+  return result;
+}
+
 int capsule_array(PyObject* object, struct ArrowSchema* schema, struct ArrowArray* array) {
   PyObject* pair = PyObject_CallMethod(object, "__arrow_c_array__", NULL);
   if (pair == NULL) return -1;

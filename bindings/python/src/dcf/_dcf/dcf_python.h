@@ -32,6 +32,7 @@ typedef struct {
   PyTypeObject* column_type;
   PyTypeObject* context_type;
   PyTypeObject* function_type;
+  PyTypeObject* memory_type;
   PyTypeObject* merge_context_type;
   PyTypeObject* pending_type;
   PyTypeObject* queue_type;
@@ -154,6 +155,7 @@ PyObject* array_capsules(Holder* holder, const struct ArrowSchema* schema,
 PyObject* stream_capsule(struct ArrowArrayStream* stream); /* moves it */
 /* Does the object offer it? 1: __arrow_c_array__, 2: __arrow_c_stream__, 0: neither, -1: error */
 int capsule_offer(PyObject* object);
+int capsule_schema(PyObject* object, struct ArrowSchema* schema);
 int capsule_array(PyObject* object, struct ArrowSchema* schema, struct ArrowArray* array);
 int capsule_stream(PyObject* object, struct ArrowArrayStream* out);
 /* Reads a stream of batches to its end and makes one of them. Consumes the stream. */
@@ -281,6 +283,7 @@ PyObject* vertex_of(WorkerObject* worker, dcf_vertex handle); /* takes the handl
 int vertex_id_get(VertexObject* vertex, dcf_vertex_id* out);
 int add_vertex_type(PyObject* module);
 int add_worker_type(PyObject* module);
+int add_builder_types(PyObject* module);
 /* Raises where the worker is closed or the process forked. */
 bool worker_refuses(WorkerObject* worker);
 PyObject* worker_call(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names);

@@ -89,8 +89,9 @@ static int module_exec(PyObject* module) {
   module_state.arguments_name = PyUnicode_InternFromString("arguments");
   if (module_state.arguments_name == NULL) return -1;
   int (*const types[])(PyObject*) = {
-      add_batch_type,  add_column_type, add_stream_type,     add_vertex_id_type, add_vertex_type,
-      add_worker_type, add_queue_types, add_async_call_type, add_function_type,  add_context_types,
+      add_batch_type,      add_column_type,   add_stream_type,   add_vertex_id_type,
+      add_vertex_type,     add_worker_type,   add_builder_types, add_queue_types,
+      add_async_call_type, add_function_type, add_context_types,
   };
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     if (types[i](module) < 0) return -1;
