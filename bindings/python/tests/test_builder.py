@@ -291,9 +291,12 @@ def test_what_is_shown_does_not_move(worker: dcf.Worker) -> None:
 
 
 def test_a_builder_that_is_forgotten_warns(worker: dcf.Worker) -> None:
-    forgotten = [worker.build(TABLE, 3)]
+    def forget() -> None:
+        worker.build(TABLE, 3)
+        gc.collect()
+
     with pytest.warns(ResourceWarning, match="neither committed nor aborted"):
-        forgotten.clear()
+        forget()
     assert counters(worker)["builders"] == 0
 
 

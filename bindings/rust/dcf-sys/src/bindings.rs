@@ -209,6 +209,17 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct dcf_builder {
+    pub handle: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of dcf_builder"][::core::mem::size_of::<dcf_builder>() - 8usize];
+    ["Alignment of dcf_builder"][::core::mem::align_of::<dcf_builder>() - 8usize];
+    ["Offset of field: dcf_builder::handle"][::core::mem::offset_of!(dcf_builder, handle) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct dcf_vertex_id {
     pub bytes: [u8; 16usize],
 }
@@ -338,6 +349,37 @@ const _: () = {
         [::core::mem::offset_of!(dcf_put_options, reserved) - 52usize];
     ["Offset of field: dcf_put_options::timeout_ns"]
         [::core::mem::offset_of!(dcf_put_options, timeout_ns) - 56usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct dcf_column {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub length: i64,
+    pub validity: *mut ::core::ffi::c_void,
+    pub offsets: *mut ::core::ffi::c_void,
+    pub values: *mut ::core::ffi::c_void,
+    pub values_bytes: usize,
+    pub children: i64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of dcf_column"][::core::mem::size_of::<dcf_column>() - 56usize];
+    ["Alignment of dcf_column"][::core::mem::align_of::<dcf_column>() - 8usize];
+    ["Offset of field: dcf_column::struct_size"]
+        [::core::mem::offset_of!(dcf_column, struct_size) - 0usize];
+    ["Offset of field: dcf_column::reserved"]
+        [::core::mem::offset_of!(dcf_column, reserved) - 4usize];
+    ["Offset of field: dcf_column::length"][::core::mem::offset_of!(dcf_column, length) - 8usize];
+    ["Offset of field: dcf_column::validity"]
+        [::core::mem::offset_of!(dcf_column, validity) - 16usize];
+    ["Offset of field: dcf_column::offsets"]
+        [::core::mem::offset_of!(dcf_column, offsets) - 24usize];
+    ["Offset of field: dcf_column::values"][::core::mem::offset_of!(dcf_column, values) - 32usize];
+    ["Offset of field: dcf_column::values_bytes"]
+        [::core::mem::offset_of!(dcf_column, values_bytes) - 40usize];
+    ["Offset of field: dcf_column::children"]
+        [::core::mem::offset_of!(dcf_column, children) - 48usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -803,6 +845,34 @@ unsafe extern "C" {
         out: *mut dcf_vertex,
         error: *mut dcf_error,
     ) -> dcf_status;
+    pub fn dcf_builder_open(
+        worker: dcf_worker,
+        schema: *const ArrowSchema,
+        rows: i64,
+        out: *mut dcf_builder,
+        error: *mut dcf_error,
+    ) -> dcf_status;
+    pub fn dcf_builder_column(
+        builder: dcf_builder,
+        column: usize,
+        capacity: i64,
+        out: *mut dcf_column,
+        error: *mut dcf_error,
+    ) -> dcf_status;
+    pub fn dcf_builder_dictionary(
+        builder: dcf_builder,
+        column: usize,
+        values: *mut ArrowArray,
+        error: *mut dcf_error,
+    ) -> dcf_status;
+    pub fn dcf_builder_commit(
+        builder: dcf_builder,
+        options: *const dcf_put_options,
+        value_out: *mut ArrowArray,
+        out: *mut dcf_vertex,
+        error: *mut dcf_error,
+    ) -> dcf_status;
+    pub fn dcf_builder_abort(builder: dcf_builder, error: *mut dcf_error) -> dcf_status;
     pub fn dcf_array_concat(
         schema: *const ArrowSchema,
         arrays: *const *const ArrowArray,

@@ -35,6 +35,7 @@ init! {
     dcf_worker_options { spin_ns: -1 }
     dcf_vertex_info {}
     dcf_put_options {}
+    dcf_column {}
     dcf_spawn {}
     dcf_udf_definition {}
     dcf_call {}

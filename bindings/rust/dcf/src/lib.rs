@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod arrow;
+mod builder;
 pub mod builtins;
 mod call;
 mod calls;
@@ -18,6 +19,7 @@ mod vertex;
 mod vertex_id;
 mod worker;
 
+pub use builder::{Builder, ColumnMut, NotCommitted};
 pub use call::{Call, Callable, IntoTargets};
 pub use calls::Calls;
 pub use context::{Context, Level, MergeContext, Spawn};

@@ -8,9 +8,11 @@ use std::time::Duration;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::Schema;
 use dcf_sys as sys;
 
 use crate::arrow::{Exported, table_from};
+use crate::builder::Builder;
 use crate::call::{Call, Callable, IntoTargets};
 use crate::calls::Calls;
 use crate::error::{Error, Result, call};
@@ -213,6 +215,13 @@ impl Worker {
                 sys::dcf_vertex_put_stream(self.raw(), &raw, stream, out, error)
             }
         })
+    }
+
+    /// Begins a table of so many rows, to be filled in where it will lie, and then committed.
+    ///
+    /// A type that cannot be built is [`Error::Unsupported`], no room [`Error::Exhausted`].
+    pub fn build(&self, schema: &Schema, rows: usize) -> Result<Builder> {
+        Builder::open(self, schema, rows)
     }
 
     /// Finds a vertex of the cluster by its name. No data travels.

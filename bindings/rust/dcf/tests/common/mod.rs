@@ -41,9 +41,9 @@ extern "C" fn check_leaks() {
     let until = Instant::now() + DEADLINE;
     let worker = Worker::open(&Options::new()).unwrap();
     loop {
-        let kinds = ["workers", "vertices", "udfs", "queues", "tickets"];
+        let kinds = ["workers", "vertices", "udfs", "queues", "builders", "tickets"];
         let left = kinds.map(|kind| counter(&worker, &format!("handles.{kind}")));
-        if left == [1, 0, 0, 0, 0] {
+        if left == [1, 0, 0, 0, 0, 0] {
             return;
         }
         if Instant::now() > until {
