@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "segment.h"
+
 /* Size classes of large blocks: each power of two in four steps, so at most a fifth is wasted. The
  * last class holds 2^46 bytes. */
 #define FIRST_SHIFT 18
@@ -21,7 +23,27 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static kept_block* kept[CLASSES];        /* under lock */
 static size_t kept_bytes;                /* under lock */
 static size_t keep_limit = DEFAULT_KEEP; /* under lock */
+static int shared;                       /* under lock: large blocks lie in segments */
 static _Atomic size_t used_bytes;
+
+static void before_fork(void) {
+  pthread_mutex_lock(&lock);
+  dcf_segments_before_fork();
+}
+
+static void in_parent(void) {
+  dcf_segments_after_fork(0);
+  pthread_mutex_unlock(&lock);
+}
+
+static void in_child(void) {
+  dcf_segments_after_fork(1);
+  pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void) {
+  pthread_atfork(before_fork, in_parent, in_child);
+}
 
 /* The smallest class that holds `size`, and its size in *out; -1 if there is none. */
 static int class_of(size_t size, size_t* out) {
@@ -35,6 +57,8 @@ static int class_of(size_t size, size_t* out) {
   }
   return -1;
 }
+
+int dcf_arena_class(size_t size, size_t* out) { return class_of(size, out) >= 0; }
 
 static void* alloc_large(size_t size) {
   size_t bytes;
@@ -57,7 +81,7 @@ static void free_large(void* memory, size_t size) {
   int c = class_of(size, &bytes);
   if (c < 0) return;
   pthread_mutex_lock(&lock);
-  int keep = kept_bytes + bytes <= keep_limit;
+  int keep = !shared && kept_bytes + bytes <= keep_limit; /* the next one lies in a segment */
   if (keep) {
     kept_block* block = memory;
     block->next = kept[c];
@@ -69,8 +93,10 @@ static void free_large(void* memory, size_t size) {
 }
 
 void* dcf_arena_alloc(size_t size) {
-  void* block;
-  if (size >= DCF_ARENA_LARGE) {
+  void* block = dcf_segments_alloc(size);
+  if (block) {
+    /* lies in a segment */
+  } else if (size >= DCF_ARENA_LARGE) {
     block = alloc_large(size);
   } else {
     size_t rounded = (size + DCF_ARENA_ALIGN - 1) & ~(size_t)(DCF_ARENA_ALIGN - 1);
@@ -83,31 +109,52 @@ void* dcf_arena_alloc(size_t size) {
 void dcf_arena_free(void* block, size_t size) {
   if (!block) return;
   atomic_fetch_sub_explicit(&used_bytes, size, memory_order_relaxed);
-  if (size >= DCF_ARENA_LARGE)
+  if (dcf_segments_have(block))
+    dcf_segments_free(block, size);
+  else if (size >= DCF_ARENA_LARGE)
     free_large(block, size);
   else
     free(block);
 }
 
-void dcf_arena_keep(size_t bytes) {
-  pthread_mutex_lock(&lock);
-  keep_limit = bytes;
+/* Gives kept blocks to the system until no more than `most` bytes are left. */
+static void trim(size_t most) {
   for (int c = CLASSES - 1; c >= 0; c--) {
     size_t base = (size_t)1 << (FIRST_SHIFT + c / STEPS);
     size_t size = base + (base / STEPS) * (size_t)(c % STEPS);
-    while (kept_bytes > keep_limit && kept[c]) {
+    while (kept_bytes > most && kept[c]) {
       kept_block* block = kept[c];
       kept[c] = block->next;
       kept_bytes -= size;
       munmap(block, size);
     }
   }
+}
+
+void dcf_arena_keep(size_t bytes) {
+  pthread_mutex_lock(&lock);
+  keep_limit = bytes;
+  trim(bytes);
   pthread_mutex_unlock(&lock);
+  dcf_segments_keep(bytes);
+}
+
+int dcf_arena_share(size_t limit) {
+  pthread_mutex_lock(&lock);
+  int err = dcf_segments_open(limit, keep_limit);
+  if (!err) {
+    shared = 1;
+    trim(0);
+  }
+  pthread_mutex_unlock(&lock);
+  return err;
 }
 
 void dcf_arena_usage(size_t* used, size_t* kept_out) {
+  dcf_segments_usage segments;
+  dcf_segments_count(&segments);
   *used = atomic_load_explicit(&used_bytes, memory_order_relaxed);
   pthread_mutex_lock(&lock);
-  *kept_out = kept_bytes;
+  *kept_out = kept_bytes + segments.kept;
   pthread_mutex_unlock(&lock);
 }

@@ -21,6 +21,14 @@ void dcf_arena_free(void* block, size_t size);
 /* Bytes that freed large blocks may occupy, for the process. */
 void dcf_arena_keep(size_t bytes);
 
+/* From now on large blocks lie in segments of at most `limit` bytes in total, which other processes
+ * may map: see segment.h. Blocks of before stay where they are. 0, also where it is so already;
+ * else an errno. */
+int dcf_arena_share(size_t limit);
+
+/* The size of the class that holds `size`; 0 where there is none. */
+int dcf_arena_class(size_t size, size_t* out);
+
 /* Bytes handed out and not freed; bytes kept for reuse. */
 void dcf_arena_usage(size_t* used, size_t* kept);
 

@@ -16,7 +16,7 @@ func TestMemoryUnderSanitizers(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "memory")
 			out, err := exec.Command("cc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror",
 				"-fsanitize="+sanitizer, "-o", program, "testdata/memory.c", "batch.c", "views.c", "slot.c",
-				"../arena/arena.c", "-lpthread").CombinedOutput()
+				"../arena/arena.c", "../arena/segment.c", "../arena/units.c", "-lpthread").CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			out, err = exec.Command(program).CombinedOutput()
 			require.NoError(t, err, "%s", out)

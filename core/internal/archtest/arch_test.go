@@ -23,7 +23,7 @@ const (
 var allowed = map[string][]string{
 	"core/status":                           {},
 	"core/invariant":                        {},
-	"vertex/arena":                          {},
+	"vertex/arena":                          {"core/status"},
 	"vertex/cdata":                          {"vertex/arena"},
 	"vertex":                                {"core/invariant", "core/status", "vertex/arena", "vertex/cdata"},
 	"udf":                                   {"core/status", "vertex", "vertex/arena", "vertex/cdata"},

@@ -34,6 +34,7 @@ var sections = []struct{ title, path string }{
 	{"Introductions", "core/internal/session"},
 	{"Transports", "core/internal/transport"},
 	{"Frames and Arrow data on the wire", "wire"},
+	{"Memory shared by processes", "vertex/arena"},
 	{"The C interface", "capi"},
 }
 

@@ -1,0 +1,36 @@
+/* The units of a pooled segment: which are taken, and which have pages (are warm). */
+#ifndef DCF_UNITS_H
+#define DCF_UNITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct dcf_units {
+  size_t words;   /* of each bitmap */
+  size_t taken;   /* units */
+  size_t warm;    /* units that are free and warm */
+  size_t most[2]; /* no run of free units is longer: any; warm ones */
+  uint64_t* free_bits;
+  uint64_t* warm_bits;
+} dcf_units;
+
+/* `count` units, a multiple of 64, all free and cold. 0: no memory. */
+int dcf_units_open(dcf_units* u, size_t count);
+void dcf_units_close(dcf_units* u);
+
+/* Finds the first run of n free units; all of them warm where `warm`. */
+int dcf_units_find(dcf_units* u, size_t n, int warm, size_t* first);
+/* Finds free units that are cold, and says how many there are in a row, at most `most`. */
+size_t dcf_units_cold(const dcf_units* u, size_t most, size_t* first);
+/* Finds free units that are warm, and says how many there are in a row. */
+size_t dcf_units_warm(const dcf_units* u, size_t* first);
+
+/* Takes free units, and says how many were warm. */
+size_t dcf_units_take(dcf_units* u, size_t first, size_t n);
+/* Gives taken units back. */
+void dcf_units_give(dcf_units* u, size_t first, size_t n, int warm);
+
+/* Whether no unit is taken or warm. */
+int dcf_units_empty(const dcf_units* u);
+
+#endif
