@@ -23,6 +23,9 @@ type Layout struct {
 // if Dictionaries()[i] has k, they are dictionaries[i+1 : i+1+k]. The same batch may stand for
 // several. All may share one body, with ranges within the whole of it.
 //
+// A body of pieces has each buffer within one of them. What lies in a piece of TrustNone and must
+// not change once it is verified is copied, see NewBodyOf.
+//
 // Assemble verifies everything, so that no later reader can go outside the body: counts, lengths,
 // bitmaps, offsets, UTF-8, views, dictionary indices, type ids and run ends. It fails with
 // status.Corrupt. It takes references of its own to body and dictionaries, so the caller keeps and
@@ -35,7 +38,7 @@ func Assemble(schema *Schema, m *Layout, body *Body, dictionaries []*Batch) (*Ba
 			len(dictionaries), len(schema.dictionaries))
 	}
 	d.add(d.set(0, m.Rows, 0, 0), buffer{})
-	a := assembler{d, m.Nodes, m.Buffers, m.Variadic, body.Bytes(), dictionaries}
+	a := assembler{d, m.Nodes, m.Buffers, m.Variadic, body, dictionaries}
 	for _, column := range schema.layouts[0].children {
 		if err := a.node(column); err != nil {
 			return nil, err
@@ -83,7 +86,7 @@ type assembler struct {
 	nodes        []Node
 	ranges       []Range
 	variadic     []int64
-	body         []byte
+	body         *Body
 	dictionaries []*Batch
 }
 
@@ -136,16 +139,22 @@ func (a *assembler) take(node, i int, out *draftArray) error {
 	}
 	r := a.ranges[0]
 	a.ranges = a.ranges[1:]
-	size := int64(len(a.body))
-	switch {
-	case r.Length == 0:
+	if r.Length == 0 {
 		a.add(out, buffer{})
-	case r.Length < 0 || r.Offset < 0 || r.Offset > size || r.Length > size-r.Offset:
-		return a.fail(node, "buffer %d lies at %d with %d bytes, and the body has %d",
-			i, r.Offset, r.Length, size)
-	default:
-		a.add(out, bufferOf(a.body[r.Offset:r.Offset+r.Length]))
+		return nil
 	}
+	bytes, trust, ok := a.body.at(r.Offset, r.Length)
+	if !ok {
+		return a.fail(node, "buffer %d lies at %d with %d bytes, and the body has %d, or it is not in "+
+			"one piece", i, r.Offset, r.Length, a.body.Size())
+	}
+	if trust == TrustNone && a.schema.layouts[node].relied(i) {
+		var err error
+		if bytes, err = a.body.copyOf(bytes); err != nil {
+			return err
+		}
+	}
+	a.add(out, bufferOf(bytes))
 	return nil
 }
 

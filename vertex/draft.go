@@ -226,29 +226,3 @@ func (d *draft) misaligned(f func(*buffer)) {
 
 // roundUp gives the size of a buffer with its padding.
 func roundUp(size int64) int { return int(size+arena.Align-1) &^ (arena.Align - 1) }
-
-// Body is memory for buffers outside the Go heap, aligned to 64 bytes, with a reference count. Its
-// maker fills it and hands it to Assemble; afterwards nobody writes to it.
-type Body cdata.Body
-
-// NewBody gives size bytes of unspecified content with one reference, which the caller releases. It
-// fails with status.Exhausted if memory is out.
-func NewBody(size int) (*Body, error) {
-	body := cdata.NewBody(size)
-	if body == nil {
-		return nil, errMemory(fmt.Sprintf("%d bytes of data", size))
-	}
-	return (*Body)(body), nil
-}
-
-// Bytes gives the memory, valid while the body is retained.
-func (b *Body) Bytes() []byte { return (*cdata.Body)(b).Memory() }
-
-// Retain adds a reference and gives the body back.
-func (b *Body) Retain() *Body {
-	(*cdata.Body)(b).Retain()
-	return b
-}
-
-// Release drops a reference and frees the memory with the last. It may be called on any thread.
-func (b *Body) Release() { (*cdata.Body)(b).Release() }

@@ -238,13 +238,37 @@ type Flat struct {
 	Dictionaries []*Flat
 
 	flattener flattener
+	batch     *Batch // it was made of
 	spare     []*Flat
+}
+
+// Held keeps the memory of a Flat's buffers.
+type Held struct {
+	batch  *Batch
+	copies [][]byte
+}
+
+// Hold gives what keeps the memory of the buffers, also after Free and when nobody else retains the
+// batch: so another process can be lent it. The caller releases it.
+func (f *Flat) Hold() Held {
+	h := Held{f.batch.Retain(), f.flattener.copies}
+	f.flattener.copies = nil
+	return h
+}
+
+// Release ends the use of the buffers.
+func (h *Held) Release() {
+	for _, block := range h.copies {
+		arena.Free(block)
+	}
+	h.batch.Release()
+	*h = Held{}
 }
 
 // Free gives back the copies and empties the Flat, which keeps its slices for the next use.
 func (f *Flat) Free() {
 	f.flattener.free()
-	f.flattener.from, f.flattener.to = nil, nil
+	f.flattener.from, f.flattener.to, f.batch = nil, nil, nil
 	f.clear()
 }
 
@@ -281,7 +305,7 @@ func (b *Batch) Flatten(f *Flat) error {
 		f.Free()
 		return err
 	}
-	f.Rows = b.Rows()
+	f.batch, f.Rows = b, b.Rows()
 	for _, column := range to.schema.layouts[0].children {
 		to.write(column, f, f)
 	}

@@ -46,6 +46,7 @@ type layout struct {
 	path       string
 	arrow      arrow.DataType
 	codes      *[128]int8 // of a union: child by type id, or -1
+	runEnds    bool       // is those of a run-end encoded parent
 }
 
 // buffers gives how many buffers the type has besides a view's data, in the order of the C Data
@@ -92,6 +93,22 @@ func (l *layout) offsets() bool {
 	return l.kind == kindBinary || l.kind == kindList || l.kind == kindMap
 }
 
+// relied says whether readers rely on what is in buffer i, beside its size: that counts of nulls are
+// right, that offsets and the like stay within other buffers, that text is UTF-8.
+func (l *layout) relied(i int) bool {
+	switch {
+	case i == 0: // a bitmap or type ids
+		return true
+	case l.kind == kindBool:
+		return false
+	case l.kind == kindFixed:
+		return l.runEnds
+	case i >= 2 && (l.kind == kindBinary || l.kind == kindView):
+		return l.utf8
+	}
+	return true
+}
+
 // layOut gives the layouts of a schema in pre-order. The first is that of the batch.
 func layOut(s *arrow.Schema) []layout {
 	var all []layout
@@ -110,6 +127,9 @@ func addLayout(all *[]layout, t arrow.DataType, path []string) int {
 	} else if nested, ok := t.(arrow.NestedType); ok {
 		for _, f := range nested.Fields() {
 			l.children = append(l.children, addLayout(all, f.Type, append(path, f.Name)))
+		}
+		if l.kind == kindRunEnd {
+			(*all)[l.children[0]].runEnds = true
 		}
 	}
 	l.end = len(*all)

@@ -114,7 +114,10 @@ func (d *draft) loadArrow(node int, data arrow.ArrayData) error {
 }
 
 // copy makes a batch of a checked draft with memory of its own, one block.
-func (d *draft) copy() (*Batch, error) {
+func (d *draft) copy() (*Batch, error) { return d.copyTo(NewBody) }
+
+// copyTo is copy with a block that newBody gives.
+func (d *draft) copyTo(newBody func(size int) (*Body, error)) (*Batch, error) {
 	var f flattener
 	defer f.free()
 	flat := newDraft(d.schema, d.code, d.advice)
@@ -129,7 +132,7 @@ func (d *draft) copy() (*Batch, error) {
 	if total == 0 {
 		return flat.batch(owners{})
 	}
-	body, err := NewBody(total)
+	body, err := newBody(total)
 	if err != nil {
 		return nil, err
 	}

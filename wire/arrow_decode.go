@@ -70,17 +70,26 @@ func (d *arrowDecoder) reset(schema arrowSchema) {
 	d.arrowSchema = schema
 }
 
-// batch reads one batch as Encoder.batch writes it, of b, which lies at offset of the body.
-func (d *arrowDecoder) batch(body *vertex.Body, offset int, b []byte) (*vertex.Batch, error) {
+// bodyMessage reads the message at a position of a body, in memory that nobody else writes to.
+func bodyMessage(body *vertex.Body, at, limit int) (arrowMessage, bool, error) {
+	rest, ok := body.Own(int64(at))
+	if !ok {
+		return arrowMessage{}, false, errMessage(at, "it lies in memory of another process")
+	}
+	return readMessage(rest, at, limit)
+}
+
+// batch reads one batch as Encoder.batch writes it, which is the bytes of the body from start to
+// limit.
+func (d *arrowDecoder) batch(body *vertex.Body, start, limit int) (*vertex.Batch, error) {
 	defer d.reset(arrowSchema{})
-	all := body.Bytes()[:offset+len(b)]
-	m, end, err := readMessage(all, offset)
+	m, end, err := bodyMessage(body, start, limit)
 	if err != nil {
 		return nil, err
 	}
 	schema := m.schema(new(arrowfb.Schema))
 	if end || schema == nil || m.end != m.body {
-		return nil, errMessage(offset, "it is not a schema, with which a batch has to start")
+		return nil, errMessage(start, "it is not a schema, with which a batch has to start")
 	}
 	received, err := knownSchema(&m, schema)
 	if err != nil {
@@ -89,7 +98,7 @@ func (d *arrowDecoder) batch(body *vertex.Body, offset int, b []byte) (*vertex.B
 	d.reset(received)
 	for {
 		at := m.end
-		if m, end, err = readMessage(all, at); err != nil {
+		if m, end, err = bodyMessage(body, at, limit); err != nil {
 			return nil, err
 		}
 		if end {
@@ -102,7 +111,7 @@ func (d *arrowDecoder) batch(body *vertex.Body, offset int, b []byte) (*vertex.B
 			continue
 		}
 		t := m.record(new(arrowfb.RecordBatch))
-		if t == nil || m.end != len(all) {
+		if t == nil || m.end != limit {
 			return nil, errMessage(at, "it is not the record that ends a batch")
 		}
 		return d.record(t, &m, body)

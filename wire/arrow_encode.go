@@ -29,7 +29,8 @@ type arrowEncoder struct {
 	builder  *flatbuffers.Builder
 	metadata []byte // of the messages of the frame
 	flats    []*vertex.Flat
-	used     int // of flats
+	used     int             // of flats
+	shared   []*vertex.Batch // references to the batches that flats are of, where they are others
 }
 
 // release gives back what the last frame's batches needed.
@@ -38,6 +39,11 @@ func (a *arrowEncoder) release() {
 		flat.Free()
 	}
 	a.used = 0
+	for _, b := range a.shared {
+		b.Release()
+	}
+	clear(a.shared)
+	a.shared = reuse(a.shared, 0)
 	a.metadata = reuse(a.metadata, 0)
 	if len(a.flats) > maxKeptSchemas {
 		a.flats = nil
@@ -62,11 +68,15 @@ func (e *Encoder) batch(b *vertex.Batch) error {
 	if err != nil {
 		return err
 	}
+	if e.Share {
+		b = b.Shared()
+		e.arrow.shared = append(e.arrow.shared, b)
+	}
 	flat := e.arrow.flat()
 	if err := b.Flatten(flat); err != nil {
 		return err
 	}
-	e.piece(schema)
+	e.piece(schema, false)
 	for id, v := range slices.Backward(flat.Dictionaries) {
 		if err := e.record(v, id); err != nil {
 			return err
@@ -127,9 +137,9 @@ func (e *Encoder) record(flat *vertex.Flat, id int) error {
 	}
 	start := len(a.metadata)
 	a.metadata = appendMessage(a.metadata, b.FinishedBytes())
-	e.piece(a.metadata[start:])
+	e.piece(a.metadata[start:], false)
 	for _, buffer := range flat.Buffers {
-		e.piece(buffer)
+		e.piece(buffer, true)
 	}
 	return nil
 }

@@ -19,11 +19,12 @@ type arrowMessage struct {
 	end    int    // where its body ends
 }
 
-// readMessage reads the message that starts at position at of b. end is true where there is none:
-// b is at its end or a mark says that no more follow.
-func readMessage(b []byte, at int) (m arrowMessage, end bool, err error) {
-	rest := b[at:]
-	if len(rest) == 0 {
+// readMessage reads the message that starts at position at of some bytes that end at position
+// limit. rest is what lies there, at least the whole of its metadata. end is true where there is no
+// message: limit is reached or a mark says that no more follow.
+func readMessage(rest []byte, at, limit int) (m arrowMessage, end bool, err error) {
+	rest = rest[:min(len(rest), limit-at)]
+	if at == limit {
 		return m, true, nil
 	}
 	if len(rest) < messageStart {
@@ -58,9 +59,8 @@ func readMessage(b []byte, at int) (m arrowMessage, end bool, err error) {
 				"write it with Arrow 1.0 or newer", t.Version())
 	}
 	bodyLen := t.BodyLength()
-	if bodyLen < 0 || bodyLen > int64(len(b)-m.body) {
-		return m, false, errMessage(at, "its body has %d bytes and %d are left", bodyLen,
-			len(b)-m.body)
+	if bodyLen < 0 || bodyLen > int64(limit-m.body) {
+		return m, false, errMessage(at, "its body has %d bytes and %d are left", bodyLen, limit-m.body)
 	}
 	m.end = m.body + int(bodyLen)
 	if m.kind = t.HeaderType(); !t.Header(&m.header) {

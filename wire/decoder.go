@@ -14,8 +14,8 @@ import (
 
 // Decoder turns bytes into frames and owns the memory of what it gives: a decoded message, its
 // slices and its paths are valid until the next Decode of the same Decoder. Values in bytes are not
-// copied: they alias the header or the body that Decode was given and are valid as long as those
-// are. Strings are copies and stay. Batches are references, which the frame owns and Frame.Release
+// copied, unless another process can write to them: they alias the header or the body that Decode
+// was given and are valid as long as those are. Strings are copies and stay. Batches are references, which the frame owns and Frame.Release
 // gives back; each retains the body, so that it may outlive all else. The receiver of a message
 // only reads it, but for batches that it takes out.
 //
@@ -133,7 +133,7 @@ func (d *Decoder) decode(message []byte, body *vertex.Body, f *Frame) error {
 	}
 	d.body = bodyReader{body: body}
 	if body != nil {
-		d.body.bytes = body.Bytes()
+		d.body.size = uint64(body.Size())
 	}
 	root := flatbuffers.GetUOffsetT(table[4:]) + 4
 	switch kind {
@@ -194,34 +194,33 @@ func openTable(message []byte, s *shape, body bool) ([]byte, error) {
 	return table, verify(table, s, 4)
 }
 
-// bodyReader hands out the body of a frame from its start to its end, so that no byte of it belongs
-// to two values, or to none.
+// bodyReader goes through the body of a frame from its start to its end, so that no byte of it
+// belongs to two values, or to none.
 type bodyReader struct {
 	body   *vertex.Body
-	bytes  []byte
+	size   uint64
 	at     uint64
 	values int
 }
 
-// next gives the bytes of the next value, which is said to be at offset.
-func (r *bodyReader) next(offset, length uint64) ([]byte, error) {
+// next says whether the next value may have length bytes at offset.
+func (r *bodyReader) next(offset, length uint64) error {
 	if r.values++; r.values > MaxBatches {
-		return nil, status.Errorf(status.Corrupt,
+		return status.Errorf(status.Corrupt,
 			"the body has more than %d values (MaxBatches)", MaxBatches)
 	}
-	if offset != r.at || length == 0 || length > uint64(len(r.bytes))-r.at {
-		return nil, status.Errorf(status.Corrupt,
+	if offset != r.at || length == 0 || length > r.size-r.at {
+		return status.Errorf(status.Corrupt,
 			"a value has %d bytes at %d of the body; the next is due at %d of %d bytes",
-			length, offset, r.at, len(r.bytes))
+			length, offset, r.at, r.size)
 	}
-	r.at = min((r.at+length+Align-1)&^(Align-1), uint64(len(r.bytes)))
-	return r.bytes[offset : offset+length : offset+length], nil
+	r.at = min((r.at+length+Align-1)&^(Align-1), r.size)
+	return nil
 }
 
 func (r *bodyReader) finish() error {
-	if r.at != uint64(len(r.bytes)) {
-		return status.Errorf(status.Corrupt, "the values end at %d of the body's %d bytes",
-			r.at, len(r.bytes))
+	if r.at != r.size {
+		return status.Errorf(status.Corrupt, "the values end at %d of the body's %d bytes", r.at, r.size)
 	}
 	return nil
 }
@@ -236,15 +235,18 @@ func (d *Decoder) locate(v valueRef, inline []byte) (udf.Value, error) {
 		end := v.offset + v.length
 		return d.value(inline[v.offset:end:end]), nil
 	}
-	b, err := d.body.next(v.offset, v.length)
-	if err != nil {
+	if err := d.body.next(v.offset, v.length); err != nil {
 		return udf.Value{}, err
 	}
 	switch v.place {
 	case placeBytes:
+		b, err := d.body.body.Value(int64(v.offset), int64(v.length))
+		if err != nil {
+			return udf.Value{}, err
+		}
 		return udf.Value{Bytes: b, OffHeap: true}, nil
 	case placeBatch:
-		batch, err := d.arrow.batch(d.body.body, int(v.offset), b)
+		batch, err := d.arrow.batch(d.body.body, int(v.offset), int(v.offset+v.length))
 		if err != nil {
 			return udf.Value{}, err
 		}

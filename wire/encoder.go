@@ -17,6 +17,10 @@ import (
 // frames of kinds and schemas that it has seen allocates nothing. The zero Encoder is ready; one
 // goroutine uses it at a time. Release ends the use of what Encode gave.
 type Encoder struct {
+	// Share says that a peer may map segments of the arena: large buffers of batches are put where
+	// it finds them, see vertex.Batch.Shared.
+	Share bool
+
 	builder *flatbuffers.Builder
 	header  []byte
 	inline  []byte                 // the message's small values
@@ -24,6 +28,7 @@ type Encoder struct {
 	refs    []flatbuffers.UOffsetT // of tables that become vectors
 	texts   []flatbuffers.UOffsetT // of strings that become vectors
 	body    [][]byte
+	buffers []bool // of each piece of body, whether it is a batch's
 	bodyLen int64
 	bodies  int // values in the body
 	arrow   arrowEncoder
@@ -103,7 +108,7 @@ func (e *Encoder) Release() {
 	if e.bodies > 0 {
 		e.arrow.release()
 		clear(e.body)
-		e.body, e.bodyLen, e.bodies = e.body[:0], 0, 0
+		e.body, e.buffers, e.bodyLen, e.bodies = e.body[:0], e.buffers[:0], 0, 0
 	}
 	e.header, e.inline = reuse(e.header, 0), reuse(e.inline, 0)
 	e.values, e.refs = reuse(e.values, 0), reuse(e.refs, 0)
@@ -216,7 +221,7 @@ func (e *Encoder) place(v *udf.Value) error {
 		return err
 	}
 	e.values = append(e.values, valueRef{uint64(e.bodyLen), uint64(n), placeBytes})
-	e.piece(v.Bytes)
+	e.piece(v.Bytes, false)
 	return nil
 }
 
@@ -243,17 +248,33 @@ func (e *Encoder) countBody() error {
 
 var zeros [Align]byte
 
-// piece adds bytes to the body, and zeros until it is a multiple of Align long.
-func (e *Encoder) piece(b []byte) {
+// piece adds bytes to the body, and zeros until it is a multiple of Align long. buffer says that
+// Hold keeps them.
+func (e *Encoder) piece(b []byte, buffer bool) {
 	if len(b) == 0 {
 		return
 	}
-	e.body = append(e.body, b)
+	e.body, e.buffers = append(e.body, b), append(e.buffers, buffer)
 	e.bodyLen += int64(len(b))
 	if rest := int(e.bodyLen % Align); rest != 0 {
-		e.body = append(e.body, zeros[rest:])
+		e.body, e.buffers = append(e.body, zeros[rest:]), append(e.buffers, false)
 		e.bodyLen += int64(Align - rest)
 	}
+}
+
+// Lendable says whether piece i of the body that the last Encode gave is a buffer of a batch, which
+// what Hold gives keeps. All other pieces are gone with Release.
+func (e *Encoder) Lendable(i int) bool { return e.buffers[i] }
+
+// Hold gives what keeps the buffers of the body's batches after Release, one for each batch. The
+// caller releases them.
+func (e *Encoder) Hold() []vertex.Held {
+	flats := e.arrow.flats[:e.arrow.used]
+	held := make([]vertex.Held, 0, len(flats))
+	for _, flat := range flats {
+		held = append(held, flat.Hold())
+	}
+	return held
 }
 
 // reuse gives an empty slice with room for n elements: s where that is large enough, and not so

@@ -107,7 +107,7 @@ type ipcReader struct {
 
 // stream reads messages until they end.
 func (r *ipcReader) stream() error {
-	m, end, err := readMessage(r.all, 0)
+	m, end, err := readMessage(r.all, 0, len(r.all))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (r *ipcReader) stream() error {
 	r.decoder.reset(schema)
 	for {
 		at := m.end
-		if m, end, err = readMessage(r.all, at); err != nil || end {
+		if m, end, err = readMessage(r.all[at:], at, len(r.all)); err != nil || end {
 			return err
 		}
 		if err := r.message(at, &m); err != nil {
@@ -217,7 +217,7 @@ func (r *ipcReader) block(b *arrowfb.Block, kind arrowfb.MessageHeader, end int,
 			"at %d of %d, or twice to the same", metadata, body, at, end)
 	}
 	*left -= metadata + body
-	m, none, err := readMessage(r.all[:at+metadata+body], int(at))
+	m, none, err := readMessage(r.all[at:], int(at), int(at+metadata+body))
 	if err != nil {
 		return err
 	}

@@ -126,9 +126,9 @@ func TestADictionaryMayBeMissingWhereNothingRefersToIt(t *testing.T) {
 		r := record(array.NewDictionaryArray(dt,
 			column(t, arrow.PrimitiveTypes.Int8, indices), column(t, dt.ValueType, `["a"]`)))
 		data := arrowStream(t, r.Schema(), nil, r)
-		first, _, err := readMessage(data, 0)
+		first, _, err := readMessage(data, 0, len(data))
 		require.NoError(t, err)
-		second, _, err := readMessage(data, first.end)
+		second, _, err := readMessage(data[first.end:], first.end, len(data))
 		require.NoError(t, err)
 		require.EqualValues(t, "DictionaryBatch", second.kind.String())
 		_, batches, err := ReadIPC(append(data[:first.end:first.end], data[second.end:]...))
@@ -196,7 +196,7 @@ func TestWhatIsNoFile(t *testing.T) {
 
 // mustEnd gives where the first message of a stream ends.
 func mustEnd(t testing.TB, stream []byte) int {
-	m, end, err := readMessage(stream, 0)
+	m, end, err := readMessage(stream, 0, len(stream))
 	require.NoError(t, err)
 	require.False(t, end)
 	return m.end

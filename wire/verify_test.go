@@ -342,7 +342,8 @@ func TestBuffersOfRecordsAreBounded(t *testing.T) {
 			arrowfb.RecordBatchAddBuffers(b, buffers)
 			finishMessage(b, arrowfb.MessageHeaderRecordBatch, arrowfb.RecordBatchEnd(b), size)
 			start := appendMessage(nil, b.FinishedBytes())
-			m, end, err := readMessage(append(start, make([]byte, 2*size)...), 0)
+			start = append(start, make([]byte, 2*size)...)
+			m, end, err := readMessage(start, 0, len(start))
 			require.NoError(t, err)
 			require.False(t, end)
 			var d arrowDecoder

@@ -33,19 +33,47 @@ void dcf_live(int64_t* batches, int64_t* schemas, int64_t* bodies) {
 
 /* ---- Bodies -------------------------------------------------------------- */
 
-dcf_body* dcf_body_new(void* bytes, size_t size) {
-  dcf_body* body = malloc(sizeof *body);
+static dcf_body* body_with(size_t extra) {
+  dcf_body* body = calloc(1, sizeof *body + extra);
   if (!body) return NULL;
   atomic_init(&body->refs, 1);
-  body->bytes = bytes;
-  body->size = size;
   count(&live_bodies, 1);
   return body;
 }
 
+dcf_body* dcf_body_new(void* bytes, size_t size) {
+  dcf_body* body = body_with(0);
+  if (!body) return NULL;
+  body->bytes = bytes;
+  body->size = size;
+  return body;
+}
+
+dcf_body* dcf_body_of(int64_t n) {
+  dcf_body* body = body_with((size_t)n * sizeof(dcf_piece));
+  if (!body) return NULL;
+  body->pieces = (dcf_piece*)(body + 1);
+  body->n_pieces = n;
+  return body;
+}
+
+void dcf_body_keep(dcf_body* body, dcf_body* part) {
+  part->next = atomic_load_explicit(&body->kept, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&body->kept, &part->next, part,
+                                                memory_order_release, memory_order_relaxed)) {
+  }
+}
+
 void dcf_body_release(dcf_body* body) {
   if (!drop(&body->refs)) return;
+  dcf_body* part = atomic_load_explicit(&body->kept, memory_order_acquire);
+  while (part) {
+    dcf_body* next = part->next;
+    dcf_body_release(part);
+    part = next;
+  }
   dcf_arena_free(body->bytes, body->size);
+  if (body->released) body->released(body->owner);
   free(body);
   count(&live_bodies, -1);
 }
@@ -184,6 +212,8 @@ void dcf_batch_free(dcf_batch* batch) {
     if (batch->bodies[i]) dcf_body_release(batch->bodies[i]);
   for (int64_t i = 0; i < batch->n_parents; i++)
     if (batch->parents[i]) dcf_batch_release(batch->parents[i]);
+  dcf_batch* twin = atomic_load_explicit(&batch->twin, memory_order_acquire);
+  if (twin) dcf_batch_release(twin);
   dcf_schema_release(batch->schema);
   free(batch);
   count(&live_batches, -1);

@@ -7,11 +7,27 @@
 
 #include "abi.h"
 
-/* Memory of buffers: an arena block with a reference count. */
+/* A part of a body of pieces, which covers bytes [start, start+size) of it. */
+typedef struct dcf_piece {
+  int64_t start;
+  const void* bytes;
+  int64_t size;
+  int64_t trust; /* who may write to it: Go's */
+} dcf_piece;
+
+/* Memory of buffers, with a reference count: an arena block, or pieces that stand for one. Pieces
+ * lie in bodies that this one keeps, or in memory of another owner, who is told when it is no
+ * longer used. */
 typedef struct dcf_body {
   _Atomic int64_t refs;
-  void* bytes;
-  size_t size;
+  void* bytes; /* NULL: it has pieces */
+  size_t size; /* of all pieces */
+  const dcf_piece* pieces;
+  int64_t n_pieces;
+  _Atomic(struct dcf_body*) kept; /* holds references; linked by their `next` */
+  struct dcf_body* next;
+  void (*released)(uintptr_t owner); /* called once, on any thread; or NULL */
+  uintptr_t owner;
 } dcf_body;
 
 /* A type: one allocation that holds the struct tree and its strings. nodes[0] is the whole, then
@@ -47,13 +63,18 @@ typedef struct dcf_batch {
   int64_t n_bodies;
   struct dcf_batch** parents; /* hold references */
   int64_t n_parents;
+  _Atomic(struct dcf_batch*) twin; /* holds a reference: the same in shared memory, or NULL */
 } dcf_batch;
 
 /* What empty buffers point to: 64 bytes of zeros. */
 extern const uint8_t dcf_zeros[64];
 
-/* A body of `size` unspecified bytes with one reference, or NULL when memory is out. */
+/* A body of an arena block, which it takes over, with one reference; NULL when memory is out. */
 dcf_body* dcf_body_new(void* bytes, size_t size);
+/* A body of n pieces, for the caller to fill. NULL when memory is out. */
+dcf_body* dcf_body_of(int64_t n);
+/* Keeps a body, whose only reference it takes over, as long as `body` is there. */
+void dcf_body_keep(dcf_body* body, dcf_body* part);
 void dcf_body_release(dcf_body* body);
 
 /* Zeroed memory for a schema of `count` nodes, with room for `pointers` child pointers and `extra`

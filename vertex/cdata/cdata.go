@@ -11,8 +11,6 @@ import "C"
 import (
 	"sync/atomic"
 	"unsafe"
-
-	"dcf/vertex/arena"
 )
 
 // The flags of a SchemaNode.
@@ -66,13 +64,6 @@ type Schema struct {
 	Slot  uint64
 }
 
-// Body is dcf_body: an arena block with a reference count.
-type Body struct {
-	refs  atomic.Int64
-	bytes unsafe.Pointer
-	size  uintptr
-}
-
 // Plain is dcf_plain: a column that hot paths read.
 type Plain struct {
 	Values unsafe.Pointer
@@ -96,6 +87,7 @@ type Batch struct {
 	NumBodies  int64
 	Parents    **Batch
 	NumParents int64
+	Twin       atomic.Pointer[Batch]
 }
 
 // The Go structs have the size of the C ones, or this does not compile.
@@ -105,7 +97,6 @@ var (
 	_ [C.sizeof_struct_ArrowArrayStream]byte = [unsafe.Sizeof(ArrayStream{})]byte{}
 	_ [C.sizeof_dcf_schema]byte              = [unsafe.Sizeof(Schema{})]byte{}
 	_ [C.sizeof_dcf_plain]byte               = [unsafe.Sizeof(Plain{})]byte{}
-	_ [C.sizeof_dcf_body]byte                = [unsafe.Sizeof(Body{})]byte{}
 	_ [C.sizeof_dcf_batch]byte               = [unsafe.Sizeof(Batch{})]byte{}
 )
 
@@ -118,28 +109,6 @@ func Live() (batches, schemas, bodies int) {
 	C.dcf_live(&b, &s, &m)
 	return int(b), int(s), int(m)
 }
-
-// NewBody gives size bytes of unspecified content with one reference, or nil if memory is out.
-func NewBody(size int) *Body {
-	block := arena.Alloc(size)
-	if block == nil {
-		return nil
-	}
-	body := C.dcf_body_new(unsafe.Pointer(unsafe.SliceData(block)), C.size_t(size))
-	if body == nil {
-		arena.Free(block)
-	}
-	return (*Body)(unsafe.Pointer(body))
-}
-
-// Memory gives the bytes, valid while the body is retained.
-func (b *Body) Memory() []byte { return unsafe.Slice((*byte)(b.bytes), b.size) }
-
-// Retain adds a reference.
-func (b *Body) Retain() { b.refs.Add(1) }
-
-// Release drops a reference and frees the body with the last.
-func (b *Body) Release() { C.dcf_body_release((*C.dcf_body)(unsafe.Pointer(b))) }
 
 // NewSchema allocates a schema of nodes structs, with room for links child pointers and extra bytes
 // behind it, for the caller to fill; nil if memory is out.

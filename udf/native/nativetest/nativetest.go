@@ -91,3 +91,6 @@ func (s *State) Suite(name string) (native.Callbacks, bool) {
 	calculate, ok := calculates[name]
 	return s.callbacks(calculate, nil, nil), ok
 }
+
+// ReleaseOnThread releases a struct ArrowArray on a thread that C made and Go does not know.
+func ReleaseOnThread(array unsafe.Pointer) { C.dcf_nativetest_release_on_thread(array) }

@@ -49,4 +49,7 @@ void dcf_nativetest_numbers(const char* name, const int64_t* values, int64_t cou
 
 void dcf_nativetest_free(void* state);
 
+/* Releases a struct ArrowArray on a thread of its own. */
+void dcf_nativetest_release_on_thread(void* array);
+
 #endif

@@ -165,7 +165,39 @@ static void threads(void) {
   }
 }
 
+static _Atomic int told;
+static void tell(uintptr_t owner) { told += (int)owner; }
+
+static dcf_body* block(void) {
+  void* bytes = dcf_arena_alloc(128);
+  return dcf_body_new(bytes, 128);
+}
+
+static void* keep(void* body) {
+  for (int i = 0; i < 100; i++) dcf_body_keep(body, block());
+  dcf_body_release(body);
+  return NULL;
+}
+
+/* Several threads give a body what it keeps, and let go of it. */
+static void pieces(void) {
+  dcf_body* body = dcf_body_of(2);
+  CHECK(body && body->n_pieces == 2 && !body->bytes);
+  body->released = tell;
+  body->owner = 5;
+  dcf_body_keep(body, block());
+  pthread_t t[4];
+  for (int i = 0; i < 4; i++) {
+    body->refs++;
+    pthread_create(&t[i], NULL, keep, body);
+  }
+  dcf_body_release(body);
+  for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
+  CHECK(told == 5);
+}
+
 int main(void) {
+  pieces();
   move_children_out();
   owners();
   threads();
