@@ -27,6 +27,10 @@ fixture_options fixture_parse(int argc, char** argv) {
       o.rounds = atoi(value);
     } else if (strcmp(argv[i], "--server") == 0) {
       o.server = value;
+    } else if (strcmp(argv[i], "--alone") == 0) {
+      o.alone = value;
+    } else if (strcmp(argv[i], "--ring") == 0) {
+      o.ring = value;
     } else if (strcmp(argv[i], "--floor") == 0) {
       o.floor_port = atoi(value);
     } else if (strcmp(argv[i], "--pid") == 0) {
@@ -34,8 +38,10 @@ fixture_options fixture_parse(int argc, char** argv) {
     } else if (strcmp(argv[i], "--seconds") == 0) {
       o.seconds = atof(value);
     } else {
-      measure_fail("unknown option %s: use --case, --rounds, --server, --floor, --pid, --seconds",
-                   argv[i]);
+      measure_fail(
+          "unknown option %s: use --case, --rounds, --server, --alone, --floor, --ring, --pid, "
+          "--seconds",
+          argv[i]);
     }
     i++;
   }
@@ -53,7 +59,13 @@ dcf_bytes fixture_bytes(const char* text) {
 }
 
 dcf_worker fixture_open(const char* listen, const char* join) {
+  const dcf_worker_options defaults = DCF_WORKER_OPTIONS_INIT;
+  return fixture_open_spinning(listen, join, defaults.spin_ns);
+}
+
+dcf_worker fixture_open_spinning(const char* listen, const char* join, int64_t spin_ns) {
   dcf_worker_options options = DCF_WORKER_OPTIONS_INIT;
+  options.spin_ns = spin_ns;
   options.listen = fixture_bytes(listen);
   options.join = fixture_bytes(join);
   dcf_worker worker;
@@ -134,6 +146,28 @@ dcf_vertex fixture_put(dcf_worker worker, const char* name, uint64_t node, const
   return vertex;
 }
 
+void* fixture_table(void) {
+  void* values = aligned_alloc(64, FIXTURE_TABLE_BYTES);
+  if (values == NULL) measure_fail("out of memory for a table of %d bytes", FIXTURE_TABLE_BYTES);
+  memset(values, 1, FIXTURE_TABLE_BYTES);
+  return values;
+}
+
+void fixture_replace(dcf_worker worker, const char* name, uint64_t node, const void* values) {
+  struct ArrowSchema schema;
+  struct ArrowArray array;
+  dcf_vertex vertex;
+  dcf_error error;
+  fixture_batch(&schema, &array, "g", values, FIXTURE_TABLE_ROWS);
+  dcf_put_options options = DCF_PUT_OPTIONS_INIT;
+  options.name = fixture_bytes(name);
+  options.node = node;
+  options.flags = DCF_PUT_REPLACE;
+  fixture_check(dcf_vertex_put(worker, &options, &schema, &array, &vertex, &error), &error,
+                "dcf_vertex_put");
+  fixture_check(dcf_vertex_release(vertex, &error), &error, "dcf_vertex_release");
+}
+
 void fixture_tree(dcf_worker worker, int from, int to) {
   dcf_error error;
   for (int i = from; i < to; i++) {
@@ -199,6 +233,11 @@ void fixture_run(dcf_worker worker, dcf_call* calls, size_t count) {
     fixture_check(calls[i].status, &call_error, "a call");
     calls[i].error = NULL;
   }
+}
+
+void fixture_check_result(int64_t result, int64_t want) {
+  if (result != want)
+    measure_fail("a call gave %lld instead of %lld", (long long)result, (long long)want);
 }
 
 /* ---- Counters ------------------------------------------------------------ */

@@ -13,14 +13,19 @@
 #define FIXTURE_ARGUMENT_BYTES 16 /* what a small call sends */
 #define FIXTURE_RESULT_BYTES 8    /* what it gets */
 #define FIXTURE_TABLE_BYTES (64 << 20)
+/* "table" counts its rows from 0. Its sum is exact: 2^45 - 2^22. */
+#define FIXTURE_TABLE_ROWS (FIXTURE_TABLE_BYTES / (int64_t)sizeof(double))
+#define FIXTURE_TABLE_SUM ((double)FIXTURE_TABLE_ROWS * (double)(FIXTURE_TABLE_ROWS - 1) / 2)
 
-/* The command line of every driver: --case NAME --rounds N --server ADDRESS --floor PORT --pid PID
- * --seconds S. */
+/* The command line of every driver: --case NAME --rounds N --server ADDRESS --alone ADDRESS
+ * --floor PORT --ring PATH --pid PID --seconds S. */
 typedef struct fixture_options {
   const char* name;
   int rounds;
   const char* server; /* a dcf address, or NULL */
+  const char* alone;  /* the address of another server, whose only client this is */
   int floor_port;     /* where the server echoes bare frames */
+  const char* ring;   /* the file of the server's bare ring, see floors/ring.h */
   int server_pid;
   double seconds; /* of each case of the comparison with other systems */
 } fixture_options;
@@ -35,6 +40,8 @@ dcf_bytes fixture_bytes(const char* text);
 
 /* Opens a worker. listen, join: addresses or NULL. */
 dcf_worker fixture_open(const char* listen, const char* join);
+/* The same, and how long it spins: see dcf_worker_options. */
+dcf_worker fixture_open_spinning(const char* listen, const char* join, int64_t spin_ns);
 
 /* Fills an Arrow record batch of one column without nulls over memory that stays the caller's.
  * format: "l" int64, "g" float64. */
@@ -45,6 +52,13 @@ void fixture_batch(struct ArrowSchema* schema, struct ArrowArray* array, const c
  * outlive the vertex. node 0: here. */
 dcf_vertex fixture_put(dcf_worker worker, const char* name, uint64_t node, const char* format,
                        const void* values, int64_t rows);
+
+/* Memory of FIXTURE_TABLE_BYTES, written once. */
+void* fixture_table(void);
+
+/* Puts that much, of float64, as the new value of a vertex of another node, and gives the handle
+ * back. */
+void fixture_replace(dcf_worker worker, const char* name, uint64_t node, const void* values);
 
 /* Registers a function of functions.h, under its own name where `name` is NULL. version NULL:
  * private to the process. */
@@ -58,6 +72,9 @@ dcf_call fixture_call(dcf_udf udf, const dcf_vertex* target, const void* argumen
 
 /* Runs calls and ends the process unless all succeed. */
 void fixture_run(dcf_worker worker, dcf_call* calls, size_t count);
+
+/* Ends the process where a call is fast and wrong. */
+void fixture_check_result(int64_t result, int64_t want);
 
 /* The sum over peers of a counter of the worker; ends the process where there is none. */
 int64_t fixture_counter(dcf_worker worker, const char* name);

@@ -21,4 +21,7 @@ typedef struct bench_function {
  *   bench.tree   the sum of an int64 vertex and of all children below, 8 bytes; merge adds */
 const bench_function* bench_function_named(const char* name);
 
+/* What bench.sum computes. */
+double bench_sum(const double* values, int64_t rows);
+
 #endif /* DCF_BENCH_FUNCTIONS_H */

@@ -39,6 +39,7 @@ typedef struct member {
 /* A series with its threads. They sleep at `start` between blocks. */
 struct crew {
   const measure_series* series;
+  const measure_options* options;
   size_t batch; /* operations timed as one sample */
   int64_t block_ns;
   member* members;
@@ -80,7 +81,7 @@ static double time_each(const measure_series* series, size_t ops, int64_t* wall_
 
 /* Doubles the number of operations until they take long enough to be believed, and then believes
  * the fastest of some runs: whatever else the machine does only makes one slower. */
-static size_t calibrate(const measure_series* series) {
+static size_t calibrate(const measure_series* series, int64_t sample_ns) {
   size_t ops = 1;
   int64_t wall;
   double each = time_each(series, ops, &wall);
@@ -92,6 +93,7 @@ static size_t calibrate(const measure_series* series) {
     double again = time_each(series, ops, &wall);
     if (again < each) each = again;
   }
+  if (sample_ns != 0) return (size_t)((double)sample_ns / each) + 1;
   return each >= MEASURE_SINGLE_NS ? 1 : (size_t)(MEASURE_SAMPLE_NS / each) + 1;
 }
 
@@ -99,6 +101,8 @@ static void run_block(member* m) {
   const measure_series* series = m->crew->series;
   const size_t batch = m->crew->batch;
   const double calls = (double)(batch * series->calls);
+  const int64_t settled = measure_now_ns() + m->crew->options->settle_ns;
+  while (measure_now_ns() < settled) series->run(series->context, m->index, batch);
   m->sample_count = m->ops = 0;
   m->counted_ns = 0;
   int64_t last = m->begin_ns = measure_now_ns();
@@ -130,14 +134,15 @@ static void* work(void* argument) {
   }
 }
 
-static void open_crew(crew* c, const measure_series* series, int64_t block_ns, size_t rounds) {
+static void open_crew(crew* c, const measure_series* series, const measure_options* options) {
   if (series->threads < 1 || series->threads > MEASURE_MAX_THREADS)
     measure_fail("series %s has %d threads: 1 to %d can be", series->name, series->threads,
                  MEASURE_MAX_THREADS);
-  *c = (crew){.series = series, .block_ns = block_ns};
+  *c = (crew){.series = series, .options = options};
+  c->block_ns = options->block_ns ? options->block_ns : MEASURE_BLOCK_NS;
   c->members = allocate((size_t)series->threads, sizeof(member));
-  c->blocks = allocate(rounds, sizeof(block));
-  c->batch = calibrate(series);
+  c->blocks = allocate((size_t)options->rounds, sizeof(block));
+  c->batch = calibrate(series, options->sample_ns);
   for (int i = 0; i < series->threads; i++) {
     c->members[i].crew = c;
     c->members[i].index = i;
@@ -214,9 +219,8 @@ void measure_case(const char* name, const measure_series* series, size_t count,
   if (count == 0 || count > MEASURE_MAX_SERIES)
     measure_fail("case %s has %zu series: 1 to %d can be", name, count, MEASURE_MAX_SERIES);
   crew crews[MEASURE_MAX_SERIES];
-  const int64_t block_ns = options->block_ns ? options->block_ns : MEASURE_BLOCK_NS;
   for (size_t i = 0; i < count; i++) {
-    open_crew(&crews[i], &series[i], block_ns, (size_t)options->rounds);
+    open_crew(&crews[i], &series[i], options);
     run_crew(&crews[i]); /* warms caches, threads and connections; not kept */
   }
   for (int round = 0; round < options->rounds; round++) {
@@ -230,6 +234,12 @@ void measure_case(const char* name, const measure_series* series, size_t count,
     print(name, &crews[i]);
     close_crew(&crews[i]);
   }
+  fflush(stdout);
+}
+
+void measure_once(const char* name, const char* series, int64_t ns) {
+  printf("{\"case\":\"%s\",\"series\":\"%s\",\"round\":0,\"threads\":1,\"calls\":1,", name, series);
+  printf("\"elapsed_ns\":%lld,\"samples\":[%lld]}\n", (long long)ns, (long long)ns);
   fflush(stdout);
 }
 

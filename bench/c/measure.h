@@ -33,9 +33,14 @@ typedef struct measure_series {
 } measure_series;
 
 typedef struct measure_options {
-  int rounds;       /* blocks of each series */
-  int64_t block_ns; /* 0: MEASURE_BLOCK_NS */
+  int rounds;        /* blocks of each series */
+  int64_t block_ns;  /* 0: MEASURE_BLOCK_NS */
+  int64_t sample_ns; /* how long a sample's run of operations takes, whatever one takes; 0: as
+                        above. MEASURE_EACH: every operation is a sample, for the tails */
+  int64_t settle_ns; /* how long a series runs before each of its blocks: until what the series
+                        before it left awake sleeps */
 } measure_options;
+#define MEASURE_EACH 1
 
 /* CLOCK_MONOTONIC. */
 int64_t measure_now_ns(void);
@@ -44,6 +49,9 @@ int64_t measure_now_ns(void);
  * prints the blocks on standard output when all are done. Ends the process where it cannot. */
 void measure_case(const char* name, const measure_series* series, size_t count,
                   const measure_options* options);
+
+/* Prints one operation that was timed elsewhere as a block of its own, of round 0. */
+void measure_once(const char* name, const char* series, int64_t ns);
 
 /* Prints one value that is not a time: the memory that calls left, say. */
 void measure_value(const char* name, double value, const char* unit);

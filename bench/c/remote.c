@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "echo.h"
 #include "fixture.h"
 
@@ -15,32 +16,14 @@
 #define CALLERS_BLOCK_NS 50000000 /* 5 ms would be four calls of each thread */
 #define TIMEOUT_NS 30000000000    /* of a poll: far beyond what any call takes */
 
-typedef struct caller {
-  int64_t result;
-  dcf_call call;
-} __attribute__((aligned(128))) caller;
-
-static dcf_worker g_worker;
+static client g_clients[CALLERS];
 static dcf_queue g_queue;
-static dcf_vertex g_item;
-static caller g_callers[CALLERS];
 static echo_link g_links[CALLERS];
 static int64_t g_results[WAVE];
 static dcf_call g_wave[WAVE];
 static dcf_call* g_wave_pointers[WAVE];
-static const int64_t g_arguments[2] = {5, 0};
 
 /* ---- Operations ---------------------------------------------------------- */
-
-static int64_t run_call(void* context, int thread, size_t ops) {
-  dcf_call* call = &((caller*)context)[thread].call;
-  for (size_t i = 0; i < ops; i++) {
-    dcf_status s = dcf_call_run(g_worker, call, 1, NULL);
-    if (s != DCF_OK || call->status != DCF_OK)
-      measure_fail("a call failed: %s, %s", dcf_status_name(s), dcf_status_name(call->status));
-  }
-  return 0;
-}
 
 static int64_t run_submit(void* context, int thread, size_t ops) {
   (void)context;
@@ -83,21 +66,7 @@ typedef struct upload {
 static int64_t run_put(void* context, int thread, size_t ops) {
   (void)thread;
   const upload* u = context;
-  const int64_t rows = FIXTURE_TABLE_BYTES / (int64_t)sizeof(double);
-  for (size_t i = 0; i < ops; i++) {
-    struct ArrowSchema schema;
-    struct ArrowArray array;
-    dcf_vertex vertex;
-    dcf_error error;
-    fixture_batch(&schema, &array, "g", u->values, rows);
-    dcf_put_options options = DCF_PUT_OPTIONS_INIT;
-    options.name = fixture_bytes("put");
-    options.node = u->node;
-    options.flags = DCF_PUT_REPLACE;
-    fixture_check(dcf_vertex_put(g_worker, &options, &schema, &array, &vertex, &error), &error,
-                  "dcf_vertex_put");
-    fixture_check(dcf_vertex_release(vertex, &error), &error, "dcf_vertex_release");
-  }
+  for (size_t i = 0; i < ops; i++) fixture_replace(g_clients->worker, "put", u->node, u->values);
   return 0;
 }
 
@@ -115,11 +84,12 @@ static void weigh(measure_run_fn run, void* context, size_t ops, size_t* request
                   size_t* reply_out) {
   *request_out = *reply_out = SIZE_MAX;
   for (int i = 0; i < WEIGHINGS; i++) {
-    const int64_t sent = fixture_counter(g_worker, "bytes.sent");
-    const int64_t received = fixture_counter(g_worker, "bytes.received");
+    const int64_t sent = fixture_counter(g_clients->worker, "bytes.sent");
+    const int64_t received = fixture_counter(g_clients->worker, "bytes.received");
     run(context, 0, ops);
-    const size_t request = (size_t)(fixture_counter(g_worker, "bytes.sent") - sent) / ops;
-    const size_t reply = (size_t)(fixture_counter(g_worker, "bytes.received") - received) / ops;
+    const size_t request = (size_t)(fixture_counter(g_clients->worker, "bytes.sent") - sent) / ops;
+    const size_t reply =
+        (size_t)(fixture_counter(g_clients->worker, "bytes.received") - received) / ops;
     if (request < *request_out) *request_out = request;
     if (reply < *reply_out) *reply_out = reply;
   }
@@ -142,45 +112,24 @@ static void compare(const fixture_options* o, measure_run_fn run, void* context,
                     size_t calls, int64_t block_ns) {
   const measure_series series[] = {{"product", run, context, threads, calls},
                                    {"floor", run_echo, g_links, threads, calls}};
-  measure_case(o->name, series, 2, &(measure_options){o->rounds, block_ns});
+  measure_case(o->name, series, 2, &(measure_options){.rounds = o->rounds, .block_ns = block_ns});
   for (int i = 0; i < threads; i++) echo_close(&g_links[i]);
 }
 
 /* ---- Cases --------------------------------------------------------------- */
 
-static dcf_vertex open_name(const char* name) {
-  dcf_vertex vertex;
-  dcf_error error;
-  fixture_check(dcf_vertex_open_name(g_worker, fixture_bytes(name), &vertex, &error), &error, name);
-  return vertex;
-}
-
+/* The TCP cases are about TCP, whatever else two processes of one host have. */
 static void join(const fixture_options* o) {
-  g_worker = fixture_open(NULL, o->server);
-  g_item = open_name("item");
-}
-
-static dcf_call new_call(int64_t* result) {
-  static dcf_udf udf;
-  if (udf.handle == 0) udf = fixture_register(g_worker, "bench.add", NULL, FIXTURE_VERSION);
-  dcf_call call = fixture_call(udf, &g_item, g_arguments, result);
-  call.flags = DCF_CALL_AT_OWNER;
-  return call;
-}
-
-static void check_result(int64_t result, int64_t want) {
-  if (result != want)
-    measure_fail("a call gave %lld instead of %lld", (long long)result, (long long)want);
+  client_open(g_clients, o->server, CLIENT_SPINS);
+  client_check(g_clients, CLIENT_OVER_NETWORK);
 }
 
 static void case_callers(const fixture_options* o, int threads, int64_t block_ns) {
   join(o);
-  for (int i = 0; i < threads; i++) g_callers[i].call = new_call(&g_callers[i].result);
-  fixture_run(g_worker, &g_callers[0].call, 1);
-  check_result(g_callers[0].result, 6);
-  open_links(o, run_call, g_callers, WEIGHING_CALLS, (size_t)threads);
-  compare(o, run_call, g_callers, threads, 1, block_ns);
-  for (int i = 0; i < threads; i++) check_result(g_callers[i].result, 6);
+  for (int i = 1; i < threads; i++) client_share(&g_clients[i], g_clients);
+  open_links(o, client_run, g_clients, WEIGHING_CALLS, (size_t)threads);
+  compare(o, client_run, g_clients, threads, 1, block_ns);
+  for (int i = 0; i < threads; i++) fixture_check_result(g_clients[i].result, CLIENT_RESULT);
 }
 
 static void case_one(const fixture_options* o) { case_callers(o, 1, 0); }
@@ -189,17 +138,20 @@ static void case_many(const fixture_options* o) { case_callers(o, CALLERS, CALLE
 static void case_wave(const fixture_options* o) {
   dcf_error error;
   join(o);
-  fixture_check(dcf_queue_open(g_worker, &g_queue, &error), &error, "dcf_queue_open");
-  for (size_t i = 0; i < WAVE; i++) g_wave[i] = new_call(&g_results[i]);
+  fixture_check(dcf_queue_open(g_clients->worker, &g_queue, &error), &error, "dcf_queue_open");
+  for (size_t i = 0; i < WAVE; i++) {
+    g_wave[i] = g_clients->call;
+    g_wave[i].buffer = &g_results[i];
+  }
   open_links(o, run_submit, NULL, WEIGHING_CALLS, 1);
   compare(o, run_submit, NULL, 1, WAVE, 0);
-  for (size_t i = 0; i < WAVE; i++) check_result(g_results[i], 6);
+  for (size_t i = 0; i < WAVE; i++) fixture_check_result(g_results[i], CLIENT_RESULT);
   fixture_check(dcf_queue_close(g_queue, &error), &error, "dcf_queue_close");
 }
 
 static void case_fetch(const fixture_options* o) {
   join(o);
-  dcf_vertex table = open_name("table");
+  dcf_vertex table = client_vertex(g_clients, "table");
   open_links(o, run_fetch, &table, WEIGHING_TABLES, 1);
   if (g_links[0].reply < FIXTURE_TABLE_BYTES)
     measure_fail("a fetch moves %zu bytes: it was answered from a cache", g_links[0].reply);
@@ -208,13 +160,7 @@ static void case_fetch(const fixture_options* o) {
 
 static void case_put(const fixture_options* o) {
   join(o);
-  dcf_vertex_info info = DCF_VERTEX_INFO_INIT;
-  dcf_error error;
-  fixture_check(dcf_vertex_info_get(g_item, &info, &error), &error, "dcf_vertex_info_get");
-  void* values = aligned_alloc(64, FIXTURE_TABLE_BYTES);
-  if (values == NULL) measure_fail("out of memory for a table of %d bytes", FIXTURE_TABLE_BYTES);
-  memset(values, 1, FIXTURE_TABLE_BYTES);
-  upload u = {values, info.owner_node};
+  upload u = {fixture_table(), client_server_node(g_clients)};
   open_links(o, run_put, &u, WEIGHING_TABLES, 1);
   compare(o, run_put, &u, 1, 1, 0);
 }
@@ -222,16 +168,12 @@ static void case_put(const fixture_options* o) {
 static void case_tree(const fixture_options* o) {
   char address[64];
   snprintf(address, sizeof address, "tcp://127.0.0.1:%d", echo_free_port());
-  g_worker = fixture_open(address, o->server);
-  fixture_tree(g_worker, 0, FIXTURE_TREE_FIRST);
-  g_item = open_name("0");
-  dcf_udf udf = fixture_register(g_worker, "bench.tree", NULL, FIXTURE_VERSION);
-  g_callers[0].call = fixture_call(udf, &g_item, g_arguments, &g_callers[0].result);
-  fixture_run(g_worker, &g_callers[0].call, 1);
-  check_result(g_callers[0].result, FIXTURE_TREE_SUM);
-  open_links(o, run_call, g_callers, WEIGHING_CALLS, 1);
-  compare(o, run_call, g_callers, 1, 1, 0);
-  check_result(g_callers[0].result, FIXTURE_TREE_SUM);
+  dcf_worker worker = fixture_open(address, o->server);
+  client_check_worker(worker, CLIENT_OVER_NETWORK);
+  client_tree(g_clients, worker);
+  open_links(o, client_run, g_clients, WEIGHING_CALLS, 1);
+  compare(o, client_run, g_clients, 1, 1, 0);
+  fixture_check_result(g_clients->result, FIXTURE_TREE_SUM);
 }
 
 /* ---- The driver ---------------------------------------------------------- */
@@ -252,8 +194,7 @@ int main(int argc, char** argv) {
   for (size_t i = 0; i < sizeof kCases / sizeof *kCases; i++) {
     if (strcmp(o.name, kCases[i].name) != 0) continue;
     kCases[i].run(&o);
-    dcf_error error;
-    fixture_check(dcf_worker_close(g_worker, 0, &error), &error, "dcf_worker_close");
+    client_close(g_clients);
     return 0;
   }
   measure_fail("there is no case %s here", o.name);

@@ -1,9 +1,11 @@
 /* The other process of the remote cases: a worker with the tables and functions that the drivers
- * call, and the floor's echo server beside it. Prints "ready ADDRESS FLOOR-PORT" when it serves,
- * and ends when its standard input does, so that it never outlives the program that started it.
+ * call, and the floors' echo server and ring beside it. Prints "ready ADDRESS FLOOR-PORT RING" when
+ * it serves, and ends when its standard input does, so that it never outlives the program that
+ * started it.
  *
  * Options: --case tree makes the second half of the tree; --case peer the tables of the comparison
  * with other systems. --server ADDRESS joins that worker's cluster. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 
 #include "echo.h"
 #include "fixture.h"
+#include "ring.h"
 
 #define SUM_ROWS 1000000
 #define BLOB_ROWS 128 /* 1 KiB of int64 */
@@ -30,8 +33,7 @@ static void put_item(dcf_worker worker) {
 }
 
 static void put_table(dcf_worker worker) {
-  const int64_t rows = FIXTURE_TABLE_BYTES / (int64_t)sizeof(double);
-  fixture_put(worker, "table", 0, "g", new_column(rows), rows);
+  fixture_put(worker, "table", 0, "g", new_column(FIXTURE_TABLE_ROWS), FIXTURE_TABLE_ROWS);
 }
 
 /* Tables whose names tell the servers of one comparison apart: "item-7411", ... */
@@ -60,7 +62,9 @@ int main(int argc, char** argv) {
   if (strcmp(o.name, "table") == 0 || (strcmp(o.name, "peer") == 0 && o.server == NULL))
     put_table(worker);
   if (strcmp(o.name, "peer") == 0) put_peer(worker, o.server == NULL);
-  printf("ready %s %d\n", address, echo_serve());
+  const int ring = ring_serve();
+  if (ring < 0) measure_fail("cannot make a ring: %s", strerror(errno));
+  printf("ready %s %d /proc/%d/fd/%d\n", address, echo_serve(), getpid(), ring);
   fflush(stdout);
   char ignored;
   while (read(STDIN_FILENO, &ignored, 1) > 0) {

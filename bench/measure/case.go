@@ -9,19 +9,41 @@ type Statistic int
 const (
 	Median Statistic = iota // of the block's samples
 	Mean                    // of the whole block: for threads that mostly wait for their turn
+	P99                     // of the block's samples, and so P999: for the tails
+	P999
 )
 
-// Limit is the bar of a case. A case with a floor may take Times its floor plus PlusNs; another
-// case may be AtMost of its Unit.
+// Limit is the bar of a case: one of Times, Rate and AtMost.
 type Limit struct {
+	// Times: it may take as many times its floor, plus PlusNs.
 	Times  float64 `json:"times,omitempty"`
 	PlusNs float64 `json:"plus_ns,omitempty"`
+	// Rate: it makes as many times the calls a second of its floor, at least.
+	Rate float64 `json:"rate,omitempty"`
+	// AtMost of its Unit, whatever a floor takes.
 	AtMost float64 `json:"at_most,omitempty"`
 	Unit   string  `json:"unit,omitempty"` // "ns", "KiB", "MB"
 }
 
+// holds says whether what a call took, beside what one of the floor took (0: there is none), is
+// within the bar.
+func (l Limit) holds(product, floor float64) bool {
+	switch {
+	case l.Rate > 0:
+		return floor > 0 && l.Rate*product <= floor
+	case l.Times > 0:
+		return floor > 0 && product <= l.Times*floor+l.PlusNs
+	default:
+		return product <= l.AtMost
+	}
+}
+
 func (l Limit) String() string {
 	switch {
+	case l.Rate > 0:
+		return fmt.Sprintf("%g times the calls/s", l.Rate)
+	case l.PlusNs > 0 && l.Times == 1:
+		return "floor + " + duration(l.PlusNs)
 	case l.PlusNs > 0:
 		return fmt.Sprintf("%g times + %s", l.Times, duration(l.PlusNs))
 	case l.Times > 0:
@@ -42,7 +64,9 @@ type Case struct {
 	// ExpectedFloorNs is the floor on a quiet machine of the project's kind; 0: not known.
 	ExpectedFloorNs float64
 	Statistic       Statistic
-	Limit           Limit
+	// Every round must keep the bar, beside the floor of the same round; else the median does.
+	Every bool
+	Limit Limit
 }
 
 // The floors, in words, and what they take on a quiet machine of the project's kind (2 virtual
@@ -60,6 +84,9 @@ const (
 	pingOneCPUNs   = 28_500
 	pingTwoCPUsNs  = 71_000
 	tableOverTCPNs = 15_500_000
+	bareRing       = "bare ring, both ends spinning"
+	bareRingNs     = 531 // or 160, as its processors happen to be placed
+	cClient        = "C client of the same server"
 )
 
 // Cases lists all cases in the order in which they run.
@@ -120,6 +147,50 @@ var Cases = []Case{
 		Floor: "bare TCP into warm memory", ExpectedFloorNs: tableOverTCPNs, Limit: Limit{Times: 1.25}},
 	{Name: "tree/graphsum", What: "a read-only GraphSum over two processes",
 		Floor: "one bare round trip", Limit: Limit{Times: 1.3, PlusNs: 5000}},
+	{Name: "shm/c", What: "a call over shared memory, C to Go; every call timed",
+		Floor: bareRing, ExpectedFloorNs: bareRingNs, Limit: Limit{Times: 1, PlusNs: 150}},
+	{Name: "shm/c-p99", What: "the same, the slowest in a hundred",
+		Floor: bareRing + ": p99", Statistic: P99, Limit: Limit{Times: 2}},
+	{Name: "shm/c-p99.9", What: "the same, the slowest in a thousand",
+		Floor: bareRing + ": p99.9", Statistic: P999, Limit: Limit{AtMost: 4000, Unit: "ns"}},
+	{Name: "shm/c-to-c", What: "shm/c with a function in C",
+		Floor: bareRing, ExpectedFloorNs: bareRingNs, Limit: Limit{Times: 1, PlusNs: 150}},
+	{Name: "shm/rust", What: "shm/c from Rust", Floor: cClient, Limit: Limit{Times: 1, PlusNs: 20}},
+	{Name: "shm/python", What: "shm/c from Python", Floor: cClient, Limit: Limit{Times: 1, PlusNs: 80}},
+	{Name: "shm/64-go", What: "64 calls in one dcf_call_run, function in Go; per call",
+		Floor: bareRing + ", 64 outstanding", Statistic: Mean, Limit: Limit{Rate: 0.55}},
+	{Name: "shm/64-c", What: "the same, function in C; per call",
+		Floor: bareRing + ", 64 outstanding", Statistic: Mean, Limit: Limit{Rate: 0.42}},
+	{Name: "shm/1000-clients", What: "shm/c by one of 1000 clients, the others idle",
+		Floor: "another server's only client", Limit: Limit{Times: 1.4}},
+	{Name: "shm/1000-clients-32", What: "each call by one of 32 of them at random",
+		Floor: "another server's only client", Limit: Limit{Times: 3}},
+	{Name: "shm/asleep-one-cpu", What: "a call, both ends asleep, on one processor",
+		Floor: "bare ring, both ends in a futex", Limit: Limit{Times: 1.3}},
+	{Name: "shm/asleep-two-cpus", What: "the same, a processor for each end",
+		Floor: "bare ring, both ends in a futex", Limit: Limit{Times: 1.3}},
+	{Name: "shm/oversubscribed", What: "calls beside two busy processes, in every window of 1 s",
+		Floor:     "bare ring that spins adaptively, beside the same",
+		Statistic: Mean, Every: true, Limit: Limit{Rate: 0.7}},
+	{Name: "shm/oversubscribed-longest", What: "the longest of these calls",
+		Limit: Limit{AtMost: 100, Unit: "ms"}},
+	{Name: "shm/get-64MiB-python", What: "a table of 64 MiB into pyarrow, a process's first",
+		Limit: Limit{AtMost: 200_000, Unit: "ns"}},
+	{Name: "shm/get-64MiB-python-again", What: "every later one", Limit: Limit{AtMost: 20_000, Unit: "ns"}},
+	{Name: "shm/get-64MiB-rust", What: "the same into arrow-rs, a process's first",
+		Limit: Limit{AtMost: 200_000, Unit: "ns"}},
+	{Name: "shm/get-64MiB-rust-again", What: "every later one",
+		Limit: Limit{AtMost: 20_000, Unit: "ns"}},
+	{Name: "shm/sum-64MiB", What: "the first full sum of that table",
+		Floor: "sum of private memory", Limit: Limit{Times: 3.3}},
+	{Name: "shm/sum-64MiB-again", What: "every later one",
+		Floor: "sum of private memory", Limit: Limit{Times: 1.05}},
+	{Name: "shm/put-64MiB", What: "a table of 64 MiB to the other process, from ordinary memory",
+		Floor: "memcpy into warm memory", Limit: Limit{Times: 1.3}},
+	{Name: "shm/idle", What: "how often an idle dcfnode with 10 idle clients wakes up",
+		Limit: Limit{AtMost: 40, Unit: "wake-ups/s"}},
+	{Name: "tree/graphsum-shm", What: "a read-only GraphSum over two processes",
+		Floor: bareRing, ExpectedFloorNs: bareRingNs, Limit: Limit{Times: 1, PlusNs: 1000}},
 	{Name: "local/put", What: "64 MiB, one column, no copy", Limit: Limit{AtMost: 10_000, Unit: "ns"}},
 	{Name: "local/export", What: "the first export of a version, no copy",
 		Limit: Limit{AtMost: 10_000, Unit: "ns"}},

@@ -16,6 +16,7 @@ type Result struct {
 	Floor              string   `json:"floor,omitempty"`
 	FloorP50Ns         float64  `json:"floor_p50_ns,omitempty"`
 	Ratio              float64  `json:"ratio,omitempty"`
+	WorstRatio         float64  `json:"worst_ratio,omitempty"` // where each round must keep the bar
 	PairedDifferenceNs *float64 `json:"paired_difference_ns,omitempty"`
 	// The quartiles of the paired differences say how far to believe their median.
 	PairedDifferenceLowNs  *float64 `json:"paired_difference_low_ns,omitempty"`
@@ -52,11 +53,14 @@ func NewResult(c *Case, blocks []Block, machine Machine) (Result, error) {
 		r.Ratio = math.Round(f.Ratio*1000) / 1000
 		r.Disturbed = c.ExpectedFloorNs > 0 && f.FloorP50 > MaxDisturbance*c.ExpectedFloorNs
 	}
-	if c.Limit.Times > 0 {
-		r.Pass = f.FloorP50 > 0 &&
-			f.FloorP50+f.PairedDifference <= c.Limit.Times*f.FloorP50+c.Limit.PlusNs
-	} else {
-		r.Pass = f.P50 <= c.Limit.AtMost
+	switch {
+	case f.FloorP50 <= 0:
+		r.Pass = c.Limit.holds(f.P50, 0)
+	case c.Every:
+		r.WorstRatio = math.Round(f.WorstRatio*1000) / 1000
+		r.Pass = c.Limit.holds(f.WorstRatio, 1)
+	default:
+		r.Pass = c.Limit.holds(f.FloorP50+f.PairedDifference, f.FloorP50)
 	}
 	return r, nil
 }

@@ -28,6 +28,7 @@ func TestResultsAreJudgedByTheirBars(t *testing.T) {
 	times := &Case{Name: "t", Limit: Limit{Times: 1.5}}
 	plus := &Case{Name: "p", Limit: Limit{Times: 1.5, PlusNs: 100}}
 	most := &Case{Name: "m", Limit: Limit{AtMost: 1000, Unit: "ns"}}
+	rate := &Case{Name: "r", Limit: Limit{Rate: 0.5}}
 	for _, test := range []struct {
 		name           string
 		c              *Case
@@ -41,11 +42,51 @@ func TestResultsAreJudgedByTheirBars(t *testing.T) {
 		{"beyond both", plus, 251, 100, false},
 		{"within a time", most, 1000, 0, true},
 		{"beyond a time", most, 1001, 0, false},
+		{"within a time, slower than its floor", most, 1000, 100, true},
+		{"beyond a time, faster than its floor", most, 1001, 2000, false},
+		{"half the calls", rate, 200, 100, true},
+		{"less than half the calls", rate, 201, 100, false},
 		{"no floor where one is due", times, 1, 0, false},
+		{"no calls to compare with", rate, 1, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			require.Equal(t, test.pass, result(t, test.c, test.product, test.floor).Pass)
 		})
+	}
+}
+
+func TestEveryRoundMayHaveToKeepTheBar(t *testing.T) {
+	var blocks []Block
+	for n, product := range []float64{100, 100, 200} {
+		blocks = append(blocks, round(n, map[string]float64{Floor: 100, Product: product})...)
+	}
+	for _, test := range []struct {
+		every bool
+		rate  float64
+		pass  bool
+		worst float64
+	}{{false, 1, true, 0}, {true, 0.5, true, 2}, {true, 0.51, false, 2}} {
+		c := &Case{Name: "c", Every: test.every, Limit: Limit{Rate: test.rate}}
+		r, err := NewResult(c, blocks, testMachine)
+		require.NoError(t, err)
+		require.Equal(t, test.pass, r.Pass)
+		require.InDelta(t, test.worst, r.WorstRatio, 1e-9)
+	}
+}
+
+func TestBarsInWords(t *testing.T) {
+	for _, test := range []struct {
+		limit Limit
+		want  string
+	}{
+		{Limit{Times: 1.5}, "1.5 times"},
+		{Limit{Times: 1.3, PlusNs: 5000}, "1.3 times + 5.00 us"},
+		{Limit{Times: 1, PlusNs: 150}, "floor + 150 ns"},
+		{Limit{Rate: 0.55}, "0.55 times the calls/s"},
+		{Limit{AtMost: 4000, Unit: "ns"}, "4.00 us"},
+		{Limit{AtMost: 40, Unit: "wake-ups/s"}, "40 wake-ups/s"},
+	} {
+		require.Equal(t, test.want, test.limit.String())
 	}
 }
 
@@ -88,6 +129,7 @@ func TestTables(t *testing.T) {
 		result(t, &Case{Name: "fast", Limit: Limit{Times: 1.6}}, 110, 100),
 		result(t, &Case{Name: "slow", ExpectedFloorNs: 1000,
 			Limit: Limit{Times: 1.3, PlusNs: 5000}}, 98765, 43210),
+		result(t, &Case{Name: "every", Every: true, Limit: Limit{Rate: 0.7}}, 110, 100),
 		{Case: "size", Value: &v, Unit: "MB", Limit: Limit{AtMost: 16, Unit: "MB"}, Pass: true},
 		NewFailure(&Case{Name: "broken", Limit: Limit{AtMost: 2000, Unit: "ns"}},
 			errors.New("two\nlines and more"), testMachine),
@@ -102,6 +144,7 @@ Abacus, 2 cores, Linux 6.0, go1.26, gcc 12, load 0 0 0
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | fast | 110 ns | 110 ns | 110 ns | 9.09 M | 100 ns | 10.0 ns (10.0 ns to 10.0 ns) | 1.10 | 1.6 times | pass |
 | slow | 98.8 us | 98.8 us | 98.8 us | 10.1 k | 43.2 us | 55.6 us (55.6 us to 55.6 us) | 2.29 | 1.3 times + 5.00 us | miss, disturbed |
+| every | 110 ns | 110 ns | 110 ns | 9.09 M | 100 ns | 10.0 ns (10.0 ns to 10.0 ns) | 1.10 (worst 1.10) | 0.7 times the calls/s | pass |
 | size | 12.5 MB |  |  |  |  |  |  | 16 MB | pass |
 | broken |  |  |  |  |  |  |  | 2.00 us | error |
 
@@ -119,12 +162,15 @@ func TestCasesAreComplete(t *testing.T) {
 		require.False(t, seen[c.Name], "%s is listed twice", c.Name)
 		seen[c.Name] = true
 		require.NotEmpty(t, c.What, c.Name)
-		if c.Floor == "" {
-			require.Positive(t, c.Limit.AtMost, c.Name)
-			require.NotEmpty(t, c.Limit.Unit, c.Name)
-		} else {
-			require.Positive(t, c.Limit.Times, c.Name)
+		bars := 0
+		for _, bar := range []float64{c.Limit.Times, c.Limit.Rate, c.Limit.AtMost} {
+			if bar > 0 {
+				bars++
+			}
 		}
+		require.Equal(t, 1, bars, c.Name)
+		require.Equal(t, c.Limit.AtMost > 0, c.Limit.Unit != "", c.Name)
+		require.True(t, c.Floor != "" || c.Limit.AtMost > 0, "%s has no floor to be compared with", c.Name)
 	}
 }
 

@@ -9,11 +9,12 @@ import (
 type Figures struct {
 	P50, P99, P999, Min float64
 	OpsPerSecond        float64
-	FloorP50            float64 // median over rounds of the floor; 0: there is none
+	FloorP50            float64 // median over rounds of the floor's statistic; 0: there is none
 	PairedDifference    float64 // median over rounds of product - floor
 	DifferenceLow       float64 // lower and upper quartile of the same
 	DifferenceHigh      float64
 	Ratio               float64 // (FloorP50 + PairedDifference) / FloorP50
+	WorstRatio          float64 // largest over rounds of product / floor
 	Rounds              int
 }
 
@@ -67,6 +68,9 @@ func (f *Figures) compare(rounds map[int]map[string]float64) error {
 			continue
 		}
 		floor += series[FloorAdd] - series[FloorSubtract]
+		if floor > 0 {
+			f.WorstRatio = max(f.WorstRatio, series[Product]/floor)
+		}
 		floors = append(floors, floor)
 		differences = append(differences, series[Product]-floor)
 	}
@@ -91,7 +95,14 @@ func (s Statistic) of(b *Block) float64 {
 	}
 	sorted := slices.Clone(b.Samples)
 	slices.Sort(sorted)
-	return quantile(sorted, 0.5)
+	switch s {
+	case P99:
+		return quantile(sorted, 0.99)
+	case P999:
+		return quantile(sorted, 0.999)
+	default:
+		return quantile(sorted, 0.5)
+	}
 }
 
 // quantile gives the q-quantile of sorted, interpolated between neighbours.

@@ -69,6 +69,51 @@ func TestComputeOfThreads(t *testing.T) {
 	require.InDelta(t, 10, f.P50, 1e-9)
 }
 
+func TestComputeOfTails(t *testing.T) {
+	// The slowest of a hundred took 100 times as long as the others, of the floor 40 times.
+	block := Block{Case: "c", Series: Product, Threads: 1, Calls: 1001, ElapsedNs: 1}
+	floor := block
+	floor.Series = Floor
+	for i := range 1001 {
+		ns := 10.0
+		switch {
+		case i%1000 == 999:
+			ns = 9000
+		case i%91 == 90:
+			ns = 1000
+		}
+		block.Samples = append(block.Samples, ns)
+		floor.Samples = append(floor.Samples, ns*0.4)
+	}
+	for _, test := range []struct {
+		statistic   Statistic
+		floor, ours float64
+	}{{Median, 4, 10}, {P99, 400, 1000}, {P999, 400, 1000}} {
+		f, err := Compute([]Block{block, floor}, test.statistic)
+		require.NoError(t, err)
+		require.InDelta(t, test.floor, f.FloorP50, 1e-9)
+		require.InDelta(t, test.ours-test.floor, f.PairedDifference, 1e-9)
+	}
+	block.Samples = append(block.Samples, 9000)
+	f, err := Compute([]Block{block, floor}, P999)
+	require.NoError(t, err)
+	require.Greater(t, f.FloorP50+f.PairedDifference, 8000.0, "two in 1002 are more than one in 1000")
+}
+
+func TestComputeTakesTheWorstOfRatios(t *testing.T) {
+	var blocks []Block
+	for n, product := range []float64{100, 240, 50} {
+		floor := 100.0
+		if n == 1 {
+			floor = 200 // the load was other, and the product's worst round is not its slowest
+		}
+		blocks = append(blocks, round(n, map[string]float64{Floor: floor, Product: product})...)
+	}
+	f, err := Compute(append(blocks, round(3, map[string]float64{Floor: 100, Product: 130})...), Mean)
+	require.NoError(t, err)
+	require.InDelta(t, 1.3, f.WorstRatio, 1e-9)
+}
+
 func TestComputeRefusesIncompleteRuns(t *testing.T) {
 	_, err := Compute(round(0, map[string]float64{Floor: 1}), Median)
 	require.ErrorContains(t, err, "no block of the product")

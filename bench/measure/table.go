@@ -34,6 +34,9 @@ func (r *Result) row() []string {
 		cells[6] = fmt.Sprintf("%s (%s to %s)", duration(*r.PairedDifferenceNs),
 			duration(*r.PairedDifferenceLowNs), duration(*r.PairedDifferenceHighNs))
 		cells[7] = fmt.Sprintf("%.2f", r.Ratio)
+		if r.WorstRatio > 0 {
+			cells[7] += fmt.Sprintf(" (worst %.2f)", r.WorstRatio)
+		}
 	}
 	return cells
 }

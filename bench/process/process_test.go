@@ -66,6 +66,28 @@ func TestServersServeUntilTheyAreStopped(t *testing.T) {
 	require.Error(t, err, "the server is still there")
 }
 
+func TestWakeUpsAreCounted(t *testing.T) {
+	own, err := WakeUps(os.Getpid())
+	require.NoError(t, err)
+	const sleeps = 20
+	for range sleeps {
+		_, err := shell("true").Run(&bytes.Buffer{}) // this process waits for each
+		require.NoError(t, err)
+	}
+	after, err := WakeUps(os.Getpid())
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, after-own, int64(sleeps))
+
+	s, err := shell("echo ready; cat").Serve()
+	require.NoError(t, err)
+	count, err := WakeUps(s.PID())
+	require.NoError(t, err)
+	require.Positive(t, count, "it waits for its input")
+	require.NoError(t, s.Stop())
+	_, err = WakeUps(s.PID())
+	require.ErrorContains(t, err, "has it ended?")
+}
+
 func TestServersThatFailSayWhy(t *testing.T) {
 	_, err := shell("echo the port is taken >&2; exit 1").Serve()
 	require.ErrorContains(t, err, "ended before it was ready")

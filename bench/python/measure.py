@@ -22,12 +22,17 @@ CALIBRATIONS = 5
 
 
 class Statement:
-    """A statement that is timed in runs of as many as make the clock's own cost small."""
+    """A statement that is timed in runs of as many as make the clock's own cost small.
 
-    def __init__(self, text: str, names: dict[str, object]) -> None:
+    Times are given per call: one statement makes ``calls`` of them.
+    """
+
+    def __init__(self, text: str, names: dict[str, object], calls: int = 1) -> None:
         self._prepare(text, names)
-        fastest = min(self._time(CALIBRATE_CALLS) for _ in range(CALIBRATIONS))
-        self.batch = int(SAMPLE_NS * CALIBRATE_CALLS / fastest) + 1
+        self.calls = calls
+        trial = max(CALIBRATE_CALLS // calls, 1)
+        fastest = min(self._time(trial) for _ in range(CALIBRATIONS))
+        self.batch = int(SAMPLE_NS * trial / fastest) + 1
 
     def _prepare(self, text: str, names: dict[str, object]) -> None:
         # The collector stays on: what a call costs it belongs to the call.
@@ -40,7 +45,7 @@ class Statement:
         while elapsed < BLOCK_NS and len(samples) < MAX_SAMPLES:
             took = self._time(self.batch)
             elapsed += took
-            samples.append(took / self.batch)
+            samples.append(took / self.batch / self.calls)
         return elapsed, samples
 
 
@@ -65,9 +70,11 @@ class Awaiting(Statement):
         self._time = lambda count: self._loop.run_until_complete(run(count))
 
 
-def case(name: str, product: Statement, floor: Statement, rounds: int) -> None:
+def case(name: str, product: Statement, floor: Statement | None, rounds: int) -> None:
     """Measures blocks of both in turn, the order reversed every second round, and prints them."""
-    series = [("product", product), ("floor", floor)]
+    series = [("product", product)]
+    if floor is not None:
+        series.append(("floor", floor))
     lines = []
     for number in range(rounds):
         for label, statement in series if number % 2 == 0 else series[::-1]:
@@ -78,7 +85,7 @@ def case(name: str, product: Statement, floor: Statement, rounds: int) -> None:
                     "series": label,
                     "round": number,
                     "threads": 1,
-                    "calls": statement.batch * len(samples),
+                    "calls": statement.batch * statement.calls * len(samples),
                     "elapsed_ns": int(elapsed),
                     "samples": [round(sample, 1) for sample in samples],
                 }
@@ -86,6 +93,13 @@ def case(name: str, product: Statement, floor: Statement, rounds: int) -> None:
     for line in lines:
         json.dump(line, sys.stdout)
         sys.stdout.write("\n")
+
+
+def once(name: str, took_ns: int) -> None:
+    """Prints one operation that was timed elsewhere as a block of its own, of round 0."""
+    line = {"case": name, "series": "product", "threads": 1, "calls": 1}
+    json.dump({**line, "elapsed_ns": took_ns, "samples": [took_ns]}, sys.stdout)
+    sys.stdout.write("\n")
 
 
 def value(name: str, number: float, unit: str) -> None:

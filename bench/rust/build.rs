@@ -1,4 +1,4 @@
-//! Links what bench.mk built: the clock of bench/c, and the floors.
+//! Links what bench.mk built: the clock and the client of bench/c, and the floors.
 
 fn main() {
     let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -8,9 +8,9 @@ fn main() {
     );
     println!(
         "cargo::rerun-if-changed={}",
-        root.join("build/bench/libdcfmeasure.a").display()
+        root.join("build/bench/libdcfbench.a").display()
     );
-    println!("cargo::rustc-link-lib=static=dcfmeasure");
+    println!("cargo::rustc-link-lib=static=dcfbench");
     println!("cargo::rustc-link-lib=dylib=dcffloors");
     println!("cargo::rustc-link-arg-bins=-Wl,-rpath,$ORIGIN:$ORIGIN/../lib");
 }

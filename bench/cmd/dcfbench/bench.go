@@ -43,11 +43,14 @@ func (b *bench) blocks(c *measure.Case) ([]measure.Block, error) {
 		return b.size(c)
 	case c.Name == "local/go":
 		return b.drive(c, b.driver("localgo", process.AnyCPU))
+	case c.Name == "shm/idle":
+		return b.wakeUps(c)
+	case isShm(c):
+		return b.shm(c)
 	case needsRust(c):
 		return b.drive(c, b.driver("rust", process.AnyCPU))
 	case needsPython(c):
-		return b.drive(c, &process.Command{Path: b.python, Args: []string{pythonDriver(c)},
-			Env: []string{"PYTHONPATH=" + filepath.Join(b.build, "bench", "python")}, CPU: process.AnyCPU})
+		return b.drive(c, b.pythonDriver(c))
 	case group == "local":
 		return b.drive(c, b.driver("local", process.AnyCPU))
 	case c.Name == "memory/calls":
@@ -65,10 +68,12 @@ var pythonDrivers = []struct{ prefix, program string }{
 	{"async/python", "bench/python/awaited.py"},
 	{"arrow/", "bench/python/arrow.py"},
 	{"import", "bench/python/imports.py"},
+	{"shm/python", "bench/python/shm.py"},
+	{"shm/get-64MiB-python", "bench/python/shm.py"},
 }
 
-// pythonDriver gives the program that measures a case; empty: it is not Python's.
-func pythonDriver(c *measure.Case) string {
+// pythonProgram gives the program that measures a case; empty: it is not Python's.
+func pythonProgram(c *measure.Case) string {
 	for _, d := range pythonDrivers {
 		if strings.HasPrefix(c.Name, d.prefix) {
 			return d.program
@@ -78,15 +83,22 @@ func pythonDriver(c *measure.Case) string {
 }
 
 // needsPython says whether a case is about Python.
-func needsPython(c *measure.Case) bool { return pythonDriver(c) != "" }
+func needsPython(c *measure.Case) bool { return pythonProgram(c) != "" }
+
+// pythonDriver gives the command of a case of Python.
+func (b *bench) pythonDriver(c *measure.Case) *process.Command {
+	return &process.Command{Path: b.python, Args: []string{pythonProgram(c)},
+		Env: []string{"PYTHONPATH=" + filepath.Join(b.build, "bench", "python")}, CPU: process.AnyCPU}
+}
 
 // needsRust says whether a case is about Rust.
 func needsRust(c *measure.Case) bool {
-	return strings.HasPrefix(c.Name, "local/rust") || strings.HasPrefix(c.Name, "async/rust")
+	return strings.HasPrefix(c.Name, "local/rust") || strings.HasPrefix(c.Name, "async/rust") ||
+		strings.HasPrefix(c.Name, "shm/rust") || strings.HasPrefix(c.Name, "shm/get-64MiB-rust")
 }
 
 // remote starts a server and runs the driver that calls it.
-func (b *bench) remote(c *measure.Case, name string) (blocks []measure.Block, err error) {
+func (b *bench) remote(c *measure.Case, name string) ([]measure.Block, error) {
 	serverCPU, callerCPU := process.AnyCPU, process.AnyCPU
 	switch c.Name {
 	case "tcp/1-one-cpu":
@@ -101,19 +113,27 @@ func (b *bench) remote(c *measure.Case, name string) (blocks []measure.Block, er
 	case "tcp/fetch-64MiB":
 		command.Args = []string{"--case", "table"}
 	}
+	return served(command, 3, func(server *process.Server) ([]measure.Block, error) {
+		driver := b.driver(name, callerCPU)
+		driver.Args = []string{"--server", server.Ready[0], "--floor", server.Ready[1],
+			"--pid", strconv.Itoa(server.PID())}
+		return b.drive(c, driver)
+	})
+}
+
+// served runs something while a server serves, which says so with as many words at least.
+func served(
+	command *process.Command, words int, run func(*process.Server) ([]measure.Block, error),
+) (blocks []measure.Block, err error) {
 	server, err := command.Serve()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	if len(server.Ready) != 2 {
-		return nil, fmt.Errorf("the server said ready %q: an address and a port were expected",
-			server.Ready)
+	if len(server.Ready) < words {
+		return nil, fmt.Errorf("the server said ready %q: %d words were expected", server.Ready, words)
 	}
-	driver := b.driver(name, callerCPU)
-	driver.Args = []string{"--server", server.Ready[0], "--floor", server.Ready[1],
-		"--pid", strconv.Itoa(server.PID())}
-	return b.drive(c, driver)
+	return run(server)
 }
 
 // driver gives the command of a program that make built.

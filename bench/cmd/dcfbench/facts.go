@@ -43,11 +43,7 @@ func (b *bench) idle(c *measure.Case) (blocks []measure.Block, err error) {
 	if err := node.Start(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		// Killed, not stopped: how it stops is for its own tests to say.
-		_ = node.Process.Kill()
-		_ = node.Wait()
-	}()
+	defer kill(node)
 	time.Sleep(settleTime)
 	kib, err := process.ResidentKiB(node.Process.Pid)
 	if err != nil {

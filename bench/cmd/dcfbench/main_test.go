@@ -29,7 +29,9 @@ func build(t *testing.T, programs map[string]string) string {
 
 // blocksOf prints two blocks of the case that a driver is asked for.
 const blocksOf = `
-while [ $# -gt 1 ]; do case $1 in --case) name=$2;; --server) server=$2;; esac; shift; done
+while [ $# -gt 1 ]; do case $1 in
+  --case) name=$2;; --server) server=$2;; --alone) alone=$2;; --ring) ring=$2;;
+esac; shift; done
 for series in product floor; do
   echo "{\"case\":\"$name\",\"series\":\"$series\",\"threads\":1,\"calls\":1," \
     "\"elapsed_ns\":40,\"samples\":[40]}"
@@ -66,7 +68,7 @@ func TestACaseOfOneProcess(t *testing.T) {
 
 func TestACaseOfTwoProcesses(t *testing.T) {
 	folder := build(t, map[string]string{
-		"server": "echo ready tcp://there 4711; cat",
+		"server": "echo ready tcp://there 4711 /proc/1/fd/3; cat",
 		"remote": blocksOf + `[ "$server" = tcp://there ] || { echo "no server: $server" >&2; exit 1; }`,
 	})
 	results, err := runWith(t, folder, "-bench", "^tcp/1-one-cpu$")
@@ -75,10 +77,50 @@ func TestACaseOfTwoProcesses(t *testing.T) {
 	require.InDelta(t, 40, results[0].P50Ns, 1e-9)
 }
 
+func TestCasesOfSharedMemory(t *testing.T) {
+	// The C server says where its TCP floor is, too, Go's does not; the ring is what both say last.
+	check := `[ "$server" = tcp://there -a "$ring" = /proc/1/fd/3 ] || { echo "no server: $server $ring" >&2; exit 1; }`
+	crowd := `[ "$alone" = tcp://there ] || { echo "no server of its own" >&2; exit 1; }`
+	folder := build(t, map[string]string{
+		"server":   "echo ready tcp://there 4711 /proc/1/fd/3; cat",
+		"goserver": "echo ready tcp://there /proc/1/fd/3; cat",
+		"shm":      blocksOf + check,
+		"tables":   blocksOf + check,
+		"rust":     blocksOf + check,
+		"crowd":    blocksOf + check + crowd,
+	})
+	results, err := runWith(t, folder, "-bench", "^shm/(c|c-to-c|sum-64MiB|1000-clients|asleep-two-cpus|rust)$|graphsum-shm")
+	require.NoError(t, err)
+	require.Len(t, results, 7)
+	for _, r := range results {
+		rounds := 1
+		if r.Case == "shm/sum-64MiB" {
+			rounds = quickRounds // a process each
+		}
+		require.Equal(t, rounds, r.Rounds, r.Case)
+	}
+}
+
+func TestIdleClients(t *testing.T) {
+	folder := build(t, map[string]string{"crowd": "echo ready 10; cat"})
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bin"), 0o755))
+	node := filepath.Join(folder, "bin", "dcfnode")
+	require.NoError(t, os.WriteFile(node,
+		[]byte("#!/bin/sh\necho listening on tcp://there node 1\nexec sleep 60\n"), 0o755))
+	results, err := runWith(t, folder, "-bench", "^shm/idle$")
+	require.NoError(t, err)
+	require.Less(t, *results[0].Value, 10.0, "it sleeps once, for a minute")
+	require.Equal(t, "wake-ups/s", results[0].Unit)
+	require.NoError(t, os.WriteFile(node, []byte("#!/bin/sh\necho no port is free\n"), 0o755))
+	results, err = runWith(t, folder, "-bench", "^shm/idle$")
+	require.Error(t, err)
+	require.Contains(t, results[0].Error, "no port is free")
+}
+
 func TestFailuresAreReportedAndTheRestGoesOn(t *testing.T) {
 	folder := build(t, map[string]string{
 		"local":  blocksOf,
-		"server": "echo ready tcp://there 4711; cat; echo leaked a connection >&2; exit 1",
+		"server": "echo ready tcp://there 4711 /proc/1/fd/3; cat; echo leaked a connection >&2; exit 1",
 		"remote": blocksOf,
 	})
 	results, err := runWith(t, folder, "-bench", "^(local/c|tcp/64|local/go)$")
@@ -115,6 +157,8 @@ func TestSelection(t *testing.T) {
 		names("-bench", "local/python", "-python", "python3"))
 	require.Equal(t, []string{"async/python", "async/python-fd", "arrow/capsule", "arrow/polars", "import"},
 		names("-bench", "async/python|^arrow|^import", "-python", "python3"))
+	require.Equal(t, []string{"shm/get-64MiB-rust", "shm/get-64MiB-rust-again"},
+		names("-bench", "shm/(python|get)"))
 	require.Len(t, names("-list"), len(measure.Cases))
 	o, err := parse([]string{"-bench", "nothing like it"})
 	require.NoError(t, err)

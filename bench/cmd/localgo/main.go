@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"dcf/bench/floors"
+	"dcf/bench/functions"
 	"dcf/bench/measure"
 	"dcf/core"
-	"dcf/udf"
 	"dcf/vertex"
 )
 
@@ -94,10 +94,7 @@ func prepare(worker *core.Worker) ([]core.Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	add, err := worker.Register(udf.Definition{
-		Kind: udf.KindGo, Name: "add", Flags: udf.Short | udf.Commutative,
-		Code: udf.Func{Calculate: add, Merge: merge},
-	})
+	add, err := worker.Register(functions.Add(""))
 	if err != nil {
 		return nil, err
 	}
@@ -117,22 +114,6 @@ func prepare(worker *core.Worker) ([]core.Call, error) {
 		return nil, fmt.Errorf("the call gave %d instead of %d", got, firstValue+argument)
 	}
 	return calls, nil
-}
-
-// add adds the arguments' number to the first of the vertex.
-func add(in *udf.Input, out *udf.Output) error {
-	sum := uint64(in.Batch.Int64(0)[0]) + binary.LittleEndian.Uint64(in.Arguments.Bytes)
-	binary.LittleEndian.PutUint64(out.Reserve(8), sum)
-	return nil
-}
-
-func merge(in *udf.MergeInput, out *udf.Output) error {
-	var sum uint64
-	for i := range in.Parts {
-		sum += binary.LittleEndian.Uint64(in.Parts[i].Bytes)
-	}
-	binary.LittleEndian.PutUint64(out.Reserve(8), sum)
-	return nil
 }
 
 type product struct {

@@ -1,6 +1,8 @@
-//! The cases in Rust: calls of Rust functions on local vertices, made and awaited.
+//! The cases in Rust: calls of Rust functions on local vertices, made and awaited, and those over
+//! shared memory.
 
 mod measure;
+mod shm;
 
 use std::error::Error;
 use std::fs::File;
@@ -217,6 +219,9 @@ fn main() -> Result<()> {
             .cloned()
             .ok_or_else(|| format!("rust --case CASE --rounds N: {name} is missing"))
     };
+    if let Ok(server) = option("--server") {
+        return shm::run(option("--case")?, option("--rounds")?.parse()?, &server);
+    }
     let worker = Worker::open(&dcf::Options::new())?;
     let bench = Bench {
         vertex: put(&worker)?,

@@ -1,6 +1,7 @@
-//! bench/c/measure.h and bench/floors/floors.h, for Rust.
+//! bench/c/measure.h, bench/c/client.h and bench/floors/floors.h, for Rust.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::time::Duration;
 
 /// Runs so many operations.
 type Run<'a> = &'a mut dyn FnMut(usize);
@@ -26,6 +27,14 @@ struct RawSeries {
 struct RawOptions {
     rounds: c_int,
     block_ns: i64,
+    sample_ns: i64,
+    settle_ns: i64,
+}
+
+/// What only C looks into.
+#[repr(C)]
+struct RawClient {
+    _private: [u8; 0],
 }
 
 unsafe extern "C" {
@@ -35,6 +44,11 @@ unsafe extern "C" {
         count: usize,
         options: *const RawOptions,
     );
+    fn measure_once(name: *const c_char, series: *const c_char, ns: i64);
+    fn client_new(server: *const c_char) -> *mut RawClient;
+    fn client_run(client: *mut RawClient, thread: c_int, operations: usize) -> i64;
+    fn client_check(client: *mut RawClient, want: u32);
+    fn client_close(client: *mut RawClient);
     fn bench_floor_callback(
         function: unsafe extern "C" fn(usize, u64) -> u64,
         user_data: usize,
@@ -67,9 +81,45 @@ pub(crate) fn case(name: &str, rounds: i32, series: &mut [Series<'_>]) {
     let options = RawOptions {
         rounds,
         block_ns: 0,
+        sample_ns: 0,
+        settle_ns: 0,
     };
     // SAFETY: all that is pointed to outlives the call, which is all on this thread.
     unsafe { measure_case(text(name).as_ptr(), raw.as_ptr(), raw.len(), &options) };
+}
+
+/// Prints one operation that was timed elsewhere as a block of its own.
+pub(crate) fn once(name: &str, took: Duration) {
+    let text = |text: &str| CString::new(text).expect("a name has no NUL");
+    let ns = i64::try_from(took.as_nanos()).expect("less than centuries");
+    // SAFETY: the texts outlive the call.
+    unsafe { measure_once(text(name).as_ptr(), text("product").as_ptr(), ns) };
+}
+
+/// A C program's client of a server, which ends the process where something fails.
+pub(crate) struct CClient(*mut RawClient);
+
+impl CClient {
+    pub(crate) fn open(server: &str) -> Self {
+        let server = CString::new(server).expect("an address has no NUL");
+        // SAFETY: the text outlives the call.
+        Self(unsafe { client_new(server.as_ptr()) })
+    }
+
+    pub(crate) fn run(&mut self, operations: usize) {
+        // SAFETY: it is open, and used by one thread at a time.
+        unsafe { client_run(self.0, 0, operations) };
+    }
+
+    /// Checks that calls go over shared memory, and closes the worker.
+    pub(crate) fn close(self) {
+        const OVER_SHARED_MEMORY: u32 = 1;
+        // SAFETY: it is open, and nobody uses it after this.
+        unsafe {
+            client_check(self.0, OVER_SHARED_MEMORY);
+            client_close(self.0);
+        }
+    }
 }
 
 unsafe extern "C" fn add(user_data: usize, argument: u64) -> u64 {
