@@ -20,7 +20,7 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 	}
 	var memory []byte
 	if err = t.admit(fd, address); err == nil {
-		memory, err = share(fd)
+		memory, err = share(fd, address)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
@@ -34,7 +34,7 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 }
 
 // share makes the memory of a connection and hands it to the listener.
-func share(fd int) ([]byte, error) {
+func share(fd int, peer string) ([]byte, error) {
 	shared, err := newMemory()
 	if err != nil {
 		return nil, err
@@ -46,6 +46,9 @@ func share(fd int) ([]byte, error) {
 	}
 	if err := greet(fd, shared); err != nil {
 		_ = unix.Munmap(memory)
+		if e := refusalIn(fd, peer); e != nil {
+			return nil, e
+		}
 		return nil, err
 	}
 	return memory, nil

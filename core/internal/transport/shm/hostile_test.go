@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"dcf/core/internal/clock"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 	"dcf/udf"
 	"dcf/wire"
@@ -181,73 +182,101 @@ func TestWrongUser(t *testing.T) {
 	l = listening(t, tr)
 	open := New()
 	c, err := open.Dial(l.Address(), soon())
-	require.NoError(t, err)
-	_, err = l.Accept()
-	require.ErrorIs(t, err, status.Denied)
-	_, err = await(c)
+	_, denied := l.Accept()
+	require.ErrorIs(t, denied, status.Denied)
+	if err == nil { // it was not refused before Dial was through
+		_, err = await(c)
+	}
 	require.ErrorIs(t, err, status.Unavailable)
 	require.ErrorContains(t, err, "refused")
 	require.ErrorContains(t, err, "process 77 of user")
 	require.NoError(t, open.Close())
 }
 
-// Without descriptors nothing works, says so, and works again afterwards.
-func TestNoDescriptors(t *testing.T) {
-	tr := New()
-	l := listening(t, tr)
-	near, far := connected(t, New()) // the poller and all else that opens descriptors once
-	_, _ = near, far
-	c, err := tr.Dial(l.Address(), soon())
-	require.NoError(t, err)
-	accepted, err := l.Accept()
-	require.NoError(t, err)
-	end(c)
-	end(accepted)
-
-	var before unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
-	raw := rawDial(t, l)
-	highest := highestDescriptor(t)
-	for left := uint64(0); left < 3; left++ {
-		tight := unix.Rlimit{Cur: highest + 1 + left, Max: before.Max}
-		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &tight))
-		c, err := tr.Dial(l.Address(), soon())
-		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
-		if err != nil {
-			require.ErrorIs(t, err, status.Exhausted, "%v", err)
-		} else {
-			end(c)
-		}
-		for until := clock.After(100 * time.Millisecond); clock.Until(until) > 0; { // what came of that
-			select {
-			case <-l.(*listener).refused:
-			case other := <-l.(*listener).accepted:
-				end(other)
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	}
-	_ = raw.Close()
-	c, err = tr.Dial(l.Address(), soon())
-	require.NoError(t, err)
-	for accepted = nil; accepted == nil; {
-		accepted, _ = l.Accept()
-	}
-	end(c)
-	end(accepted)
-}
-
-func highestDescriptor(t *testing.T) (highest uint64) {
+// limitDescriptors allows so many more descriptors until the function that it gives is called.
+func limitDescriptors(t *testing.T, more int) (restore func()) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
+	highest := 0
 	for _, entry := range entries {
-		n := uint64(0)
-		for _, digit := range entry.Name() {
-			n = 10*n + uint64(digit-'0')
-		}
+		n, err := strconv.Atoi(entry.Name())
+		require.NoError(t, err)
 		highest = max(highest, n)
 	}
-	return highest
+	// The numbers below the highest one that are free count, too.
+	free := highest + 1 - (len(entries) - 1)
+	var fill []*os.File
+	for range free {
+		file, err := os.Open("/dev/null")
+		require.NoError(t, err)
+		fill = append(fill, file)
+	}
+	var before unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	now := unix.Rlimit{Cur: uint64(highest + 1 + more), Max: before.Max}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &now))
+	return func() {
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+		for _, file := range fill {
+			_ = file.Close()
+		}
+	}
+}
+
+// A dialer that has no descriptor left for its socket, or for the memory, says so.
+func TestDialWithoutDescriptors(t *testing.T) {
+	address := abstract()
+	nobody, err := net.ListenUnix("unix", &net.UnixAddr{Name: strings.TrimPrefix(address, "shm://")})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, nobody.Close()) }()
+	tr := New()
+	defer func() { require.NoError(t, tr.Close()) }()
+	first, err := tr.Dial(address, soon()) // makes the poller
+	require.NoError(t, err)
+	end(first)
+	for more, what := range []string{"socket", "memfd_create", ""} {
+		restore := limitDescriptors(t, more)
+		c, err := tr.Dial(address, soon())
+		restore()
+		if what == "" {
+			require.NoError(t, err)
+			end(c)
+			continue
+		}
+		require.ErrorIs(t, err, status.Exhausted)
+		require.ErrorContains(t, err, what)
+	}
+}
+
+// A listener that has no descriptor left says so, and takes the connection once it has.
+func TestAcceptWithoutDescriptors(t *testing.T) {
+	tr := New()
+	l := listening(t, tr)
+	near, err := tr.Dial(l.Address(), soon())
+	require.NoError(t, err)
+	far, err := l.Accept()
+	require.NoError(t, err)
+	end(near)
+	end(far)
+	fd, err := socket.Open(unix.AF_UNIX)
+	require.NoError(t, err)
+	defer func() { _ = unix.Close(fd) }()
+	at, err := parse(l.Address())
+	require.NoError(t, err)
+	restore := limitDescriptors(t, 0)
+	connected := unix.Connect(fd, at)
+	_, err = l.Accept()
+	restore()
+	require.NoError(t, connected)
+	require.ErrorIs(t, err, status.Exhausted)
+	require.ErrorContains(t, err, "accept at "+l.Address())
+	require.NoError(t, greet(fd, memfd(t, memoryBytes, seals)))
+	for far = nil; far == nil; {
+		if far, err = l.Accept(); err != nil {
+			require.ErrorIs(t, err, status.Exhausted)
+		}
+	}
+	end(far)
 }
 
 // A greeting that comes where no descriptor is left loses its own, and says so.
@@ -256,11 +285,9 @@ func TestNoDescriptorForTheMemory(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _, _ = unix.Close(pair[0]), unix.Close(pair[1]) }()
 	require.NoError(t, greet(pair[0], memfd(t, 0, 0)))
-	var before unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}))
+	restore := limitDescriptors(t, 0)
 	_, err = greeted(pair[1])
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+	restore()
 	require.ErrorIs(t, err, status.Exhausted)
 	require.ErrorContains(t, err, "ulimit")
 }

@@ -123,25 +123,13 @@ func residentPages(t *testing.T, c *conn) int {
 
 // dialChild connects to another process that has a role.
 func dialChild(t testing.TB, role string) *conn {
-	address := startChild(t, role)
-	tr := New()
-	c, err := dialUntil(tr, address)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		end(c)
-		require.NoError(t, tr.Close())
-	})
-	return c.(*conn)
+	c, _ := dialProcess(t, New(), role)
+	return c
 }
 
-// startChild starts this binary again as another process and gives the address at which it listens.
-func startChild(t testing.TB, role string) (address string) {
-	address, _ = startChildProcess(t, role)
-	return address
-}
-
-func startChildProcess(t testing.TB, role string) (address string, process *os.Process) {
-	address = abstract()
+// dialProcess starts this binary again as another process, and connects to it.
+func dialProcess(t testing.TB, tr *Transport, role string) (*conn, *os.Process) {
+	address := abstract()
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), roleVariable+"="+role, addressVariable+"="+address)
 	child.Stderr = os.Stderr
@@ -150,7 +138,13 @@ func startChildProcess(t testing.TB, role string) (address string, process *os.P
 		_ = child.Process.Kill()
 		_ = child.Wait()
 	})
-	return address, child.Process
+	c, err := dialUntil(tr, address)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		end(c)
+		require.NoError(t, tr.Close())
+	})
+	return c.(*conn), child.Process
 }
 
 // dialUntil connects to a process that may be about to listen.
