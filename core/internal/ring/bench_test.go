@@ -15,7 +15,9 @@ func BenchmarkPut(b *testing.B) {
 				p.Put(1, message)
 				p.Publish()
 				p.Wake()
-				c.Take(&buffer)
+				if _, _, found, _ := c.Take(&buffer); !found {
+					b.Fatal("nothing came")
+				}
 			}
 		})
 	}

@@ -72,7 +72,7 @@ func TestFull(t *testing.T) {
 	p, c := ends()
 	var buffer [MaxMessage]byte
 	sent := uint64(0)
-	for received := uint64(0); received < 10*Slots; received++ {
+	for received := range uint64(10 * Slots) {
 		for p.Put(1, binary.LittleEndian.AppendUint64(nil, sent)) {
 			sent++
 		}

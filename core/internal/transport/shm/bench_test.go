@@ -191,7 +191,9 @@ func roundTripsOfRing(b *testing.B, p ring.Producer, c ring.Consumer) {
 		p.Publish()
 		for !c.Spin(1 << 20) {
 		}
-		c.Take(&buffer)
+		if _, _, found, _ := c.Take(&buffer); !found {
+			b.Fatal("nothing came")
+		}
 	}
 	p.Put(1, last)
 	p.Publish()

@@ -39,8 +39,8 @@ func rawDial(t *testing.T, l transport.Listener) *net.UnixConn {
 	return raw
 }
 
-// refusedWith sends a greeting with descriptors and gives what Accept and the dialer are told.
-func refusedWith(t *testing.T, l transport.Listener, greeting []byte, descriptors ...int) (error, string) {
+// refusedWith sends a greeting with descriptors and gives what the dialer and Accept are told.
+func refusedWith(t *testing.T, l transport.Listener, greeting []byte, descriptors ...int) (string, error) {
 	raw := rawDial(t, l)
 	var control []byte
 	if len(descriptors) > 0 {
@@ -52,7 +52,7 @@ func refusedWith(t *testing.T, l transport.Listener, greeting []byte, descriptor
 	require.Error(t, err)
 	told := make([]byte, 1000)
 	n, _ := raw.Read(told)
-	return err, string(told[:n])
+	return string(told[:n]), err
 }
 
 // memfd gives a descriptor of memory of that size, with those seals.
@@ -108,7 +108,7 @@ func TestForeignMemory(t *testing.T) {
 				defer func() { _ = directory.Close() }()
 				test.descriptors = []int{int(directory.Fd())}
 			}
-			err, told := refusedWith(t, l, test.greeting, test.descriptors...)
+			told, err := refusedWith(t, l, test.greeting, test.descriptors...)
 			require.Equal(t, test.code, status.Of(err), "%v", err)
 			require.ErrorContains(t, err, test.message)
 			require.Contains(t, told, test.message, "the dialer is told too")

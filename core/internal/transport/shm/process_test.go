@@ -2,6 +2,7 @@ package shm
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -29,6 +30,10 @@ const patience = 30 * time.Second
 func soon() int64 { return clock.After(patience) }
 
 func playRole(role string) int {
+	go func() { // the process that started this one holds the other end
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	tr := New()
 	l, err := tr.Listen(os.Getenv(addressVariable), false)
 	if err != nil {
@@ -133,6 +138,8 @@ func dialProcess(t testing.TB, tr *Transport, role string) (*conn, *os.Process) 
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), roleVariable+"="+role, addressVariable+"="+address)
 	child.Stderr = os.Stderr
+	_, err := child.StdinPipe()
+	require.NoError(t, err)
 	require.NoError(t, child.Start())
 	t.Cleanup(func() {
 		_ = child.Process.Kill()
