@@ -71,3 +71,47 @@ func BenchmarkTCP(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkBuild64MiB fills 64 MiB of float64 in a builder and commits, beside filling the same in
+// private memory that is warm.
+func BenchmarkBuild64MiB(b *testing.B) {
+	const rows = 8 << 20
+	fill := func(values []float64) {
+		for i := range values {
+			values[i] = float64(i)
+		}
+	}
+	b.Run("private", func(b *testing.B) {
+		values := make([]float64, rows)
+		fill(values)
+		b.SetBytes(8 * rows)
+		for b.Loop() {
+			fill(values)
+		}
+	})
+	b.Run("builder", func(b *testing.B) {
+		w := open(b, Options{})
+		schema := vertex.Float64Batch("x", 0)
+		defer schema.Release()
+		build := func() {
+			building, err := w.Build(schema.Schema(), rows)
+			if err != nil {
+				b.Fatal(err)
+			}
+			fill(floats(b, building, 0))
+			v, value, err := building.Commit(PutOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			value.Release()
+			_ = v.Drop()
+			v.Release()
+			w.Reclaim()
+		}
+		build()
+		b.SetBytes(8 * rows)
+		for b.Loop() {
+			build()
+		}
+	})
+}
