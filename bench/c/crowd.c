@@ -10,12 +10,14 @@
 #include "fixture.h"
 
 #define CROWD 1000
+#define QUICK_CROWD 100 /* of a run that shows only that all works */
 #define ACTIVE 32
 #define IDLE 10
 #define IDLE_NODE 1      /* the node id of the server of idle clients */
 #define SETTLE_NS 300000 /* as in shm.c */
 
 static client g_crowd[CROWD];
+static int g_count; /* of clients in g_crowd */
 static client g_alone;
 
 static client* random_client(void) {
@@ -23,7 +25,7 @@ static client* random_client(void) {
   state ^= state << 13;
   state ^= state >> 7;
   state ^= state << 17;
-  return &g_crowd[state % ACTIVE * (CROWD / ACTIVE)];
+  return &g_crowd[state % ACTIVE * ((uint64_t)g_count / ACTIVE)];
 }
 
 static int64_t run_random(void* context, int thread, size_t ops) {
@@ -33,63 +35,61 @@ static int64_t run_random(void* context, int thread, size_t ops) {
   return 0;
 }
 
-static void open_crowd(const char* server, int count) {
-  for (int i = 0; i < count; i++) client_open(&g_crowd[i], server, CLIENT_SPINS);
+static void check_crowd(void) {
+  for (int i = 0; i < g_count; i++) client_check(&g_crowd[i], CLIENT_OVER_SHARED_MEMORY);
 }
 
-static void check_crowd(int count) {
-  for (int i = 0; i < count; i++) client_check(&g_crowd[i], CLIENT_OVER_SHARED_MEMORY);
+static void close_crowd(void) {
+  for (int i = 0; i < g_count; i++) client_close(&g_crowd[i]);
 }
 
-static void close_crowd(int count) {
-  for (int i = 0; i < count; i++) client_close(&g_crowd[i]);
-}
-
-static void crowded(const fixture_options* o, measure_run_fn run, client* c) {
+static void crowded(const fixture_options* o, measure_run_fn run) {
   if (o->alone == NULL) measure_fail("--alone is needed: the address of a server without a crowd");
   client_open(&g_alone, o->alone, CLIENT_SPINS);
-  open_crowd(o->server, CROWD);
   client_check(&g_alone, CLIENT_OVER_SHARED_MEMORY);
-  check_crowd(CROWD);
-  const measure_series series[] = {{"product", run, c, 1, 1},
+  g_count = o->rounds < FIXTURE_QUICK_ROUNDS ? QUICK_CROWD : CROWD;
+  for (int i = 0; i < g_count; i++) client_open(&g_crowd[i], o->server, CLIENT_SPINS);
+  check_crowd();
+  const measure_series series[] = {{"product", run, &g_crowd[g_count / 2], 1, 1},
                                    {"floor", client_run, &g_alone, 1, 1}};
   measure_case(
       o->name, series, 2,
       &(measure_options){.rounds = o->rounds, .sample_ns = MEASURE_EACH, .settle_ns = SETTLE_NS});
-  check_crowd(CROWD);
-  close_crowd(CROWD);
+  check_crowd();
+  close_crowd();
   client_close(&g_alone);
 }
 
 /* The server is a dcfnode, which has no function of ours: a vertex is put there and counted. */
 static void idle(const fixture_options* o) {
   static const int64_t values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-  for (int i = 0; i < IDLE; i++) {
-    client* c = &g_crowd[i];
+  for (; g_count < IDLE; g_count++) {
+    client* c = &g_crowd[g_count];
     dcf_udf count;
     dcf_error error;
     c->worker = fixture_open(NULL, o->server);
-    if (i == 0) fixture_put(c->worker, "item", IDLE_NODE, "l", values, 8);
+    if (g_count == 0) fixture_put(c->worker, "item", IDLE_NODE, "l", values, 8);
     fixture_check(dcf_udf_open(c->worker, fixture_bytes("count"), &count, &error), &error, "count");
     client_prepare(c, c->worker, count, client_vertex(c, "item"));
-    client_check_call(c, CLIENT_OVER_SHARED_MEMORY, 8);
+    c->call.arguments = fixture_bytes(NULL);
+    client_check_how(c, CLIENT_OVER_SHARED_MEMORY);
   }
   printf("ready %d\n", IDLE);
   fflush(stdout);
   char ignored;
   while (read(STDIN_FILENO, &ignored, 1) > 0) {
   }
-  for (int i = 0; i < IDLE; i++) client_check_call(&g_crowd[i], CLIENT_OVER_SHARED_MEMORY, 8);
-  close_crowd(IDLE);
+  for (int i = 0; i < IDLE; i++) client_check_how(&g_crowd[i], CLIENT_OVER_SHARED_MEMORY);
+  close_crowd();
 }
 
 int main(int argc, char** argv) {
   const fixture_options o = fixture_parse(argc, argv);
   if (o.server == NULL) measure_fail("--server is needed: the address that the server printed");
   if (strcmp(o.name, "shm/1000-clients") == 0) {
-    crowded(&o, client_run, &g_crowd[CROWD / 2]);
+    crowded(&o, client_run);
   } else if (strcmp(o.name, "shm/1000-clients-32") == 0) {
-    crowded(&o, run_random, NULL);
+    crowded(&o, run_random);
   } else if (strcmp(o.name, "shm/idle") == 0) {
     idle(&o);
   } else {

@@ -19,8 +19,7 @@
 /* Whoever polled in the block before has gone to sleep by then. */
 #define SETTLE_NS 300000
 
-/* Of the cases beside busy processes. A quick run, which shows that they run, has shorter ones. */
-#define QUICK_ROUNDS 10 /* fewer rounds than that are a quick run */
+/* Of the cases beside busy processes. */
 #define WINDOW_NS 1000000000
 #define WINDOW_SHARE 10 /* there are so many times fewer of them than rounds of other cases */
 #define QUICK_WINDOW_NS 100000000
@@ -144,11 +143,11 @@ static void start_busy_processes(void) {
 }
 
 static int64_t window_ns(const fixture_options* o) {
-  return o->rounds < QUICK_ROUNDS ? QUICK_WINDOW_NS : WINDOW_NS;
+  return o->rounds < FIXTURE_QUICK_ROUNDS ? QUICK_WINDOW_NS : WINDOW_NS;
 }
 
 static int windows(const fixture_options* o) {
-  return o->rounds < QUICK_ROUNDS ? o->rounds : o->rounds / WINDOW_SHARE + 1;
+  return o->rounds < FIXTURE_QUICK_ROUNDS ? o->rounds : o->rounds / WINDOW_SHARE + 1;
 }
 
 static void case_oversubscribed(const fixture_options* o) {

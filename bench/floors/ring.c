@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PATIENCE_NS 100000 /* a spinning server sleeps after that, a client looks after it */
-#define SPIN_NS 20000      /* of one attempt where waiting adapts */
+#define SPIN_NS 20000      /* of one attempt */
 #define MAX_MISSES 10      /* one in 2^MAX_MISSES waits is an attempt at least */
 #define LOOKS 64           /* between two looks at the clock */
 #define SLICE_NS 100000000 /* of one sleep */
@@ -73,6 +73,17 @@ static int spin(const end* e, int64_t limit_ns) {
   return 0;
 }
 
+/* Where no processor is left for the other side, it gets this one. */
+static int spin_politely(const end* e) {
+  if (spin(e, SPIN_NS)) return 1;
+  const int64_t until = now_ns() + PATIENCE_NS;
+  do {
+    sched_yield();
+    if (there(e)) return 1;
+  } while (now_ns() < until);
+  return 0;
+}
+
 /* The same rule as dcf's own: where spinning does not help it becomes rare. */
 static int spin_sometimes(end* e) {
   if (e->skip > 0) {
@@ -109,15 +120,14 @@ static void sleep_once(end* e) {
 /* Waits for the next message. Returns 0 after timeout_ns. */
 static int await(end* e, int client, int64_t timeout_ns) {
   const uint32_t waiting = atomic_load_explicit(&e->memory->waiting, memory_order_relaxed);
-  if (waiting == RING_SPINS ? spin(e, PATIENCE_NS) : waiting == RING_ADAPTS && spin_sometimes(e))
+  if (waiting == RING_SPINS ? spin_politely(e) : waiting == RING_ADAPTS && spin_sometimes(e))
     return 1;
   const int64_t until = now_ns() + timeout_ns;
   while (!there(e)) {
     if (waiting == RING_SPINS && client) {
       /* What was published without a fence may have been missed by a server that fell asleep. */
       wake(e->out);
-      sched_yield();
-      spin(e, PATIENCE_NS);
+      spin_politely(e);
     } else {
       sleep_once(e);
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BLOCK_NS = 5_000_000
 SAMPLE_NS = 20_000  # four times as long as in C: the clock costs more here
 MAX_SAMPLES = 8192
-CALIBRATE_CALLS = 2000
+CALIBRATE_NS = 1_000_000  # how long a statement runs before its pace is believed
 CALIBRATIONS = 5
 
 
@@ -30,7 +30,9 @@ class Statement:
     def __init__(self, text: str, names: dict[str, object], calls: int = 1) -> None:
         self._prepare(text, names)
         self.calls = calls
-        trial = max(CALIBRATE_CALLS // calls, 1)
+        trial = 1
+        while self._time(trial) < CALIBRATE_NS:
+            trial *= 2
         fastest = min(self._time(trial) for _ in range(CALIBRATIONS))
         self.batch = int(SAMPLE_NS * trial / fastest) + 1
 
