@@ -40,7 +40,8 @@ build/bench/local: bench/c/local.c $(bench_shared) $(bench_headers) $(bench_dcf)
 	gcc $(bench_cflags) -o $@ $(filter %.c,$^) $(bench_link) $(bench_link_floors)
 
 build/bench/server build/bench/remote build/bench/shm: build/bench/%: bench/c/%.c bench/c/echo.c \
-		bench/c/client.c bench/floors/ring.c $(bench_shared) $(bench_headers) $(bench_dcf)
+		bench/c/client.c bench/c/wave.c bench/floors/ring.c $(bench_shared) $(bench_headers) \
+		$(bench_dcf)
 	gcc $(bench_cflags) -o $@ $(filter %.c,$^) $(bench_link)
 
 build/bench/tables build/bench/crowd: build/bench/%: bench/c/%.c bench/c/client.c $(bench_shared) \

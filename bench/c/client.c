@@ -6,8 +6,8 @@
 
 static const int64_t kArguments[2] = {5, 0};
 
-static const char* how(uint32_t served_how) {
-  switch (served_how) {
+static const char* in_words(uint32_t how) {
+  switch (how) {
     case 0:
       return "in the process";
     case CLIENT_OVER_SHARED_MEMORY:
@@ -25,16 +25,18 @@ void client_prepare(client* c, dcf_worker worker, dcf_udf udf, dcf_vertex item) 
   c->call.flags = DCF_CALL_AT_OWNER;
 }
 
-void client_open(client* c, const char* server, int64_t spin_ns) {
-  c->worker = fixture_open_spinning(NULL, server, spin_ns);
+void client_open(client* c, const char* server, uint32_t how, int64_t spin_ns) {
+  const char* config = how == CLIENT_OVER_NETWORK ? FIXTURE_SOCKETS : NULL;
+  c->worker = fixture_open_with(NULL, server, spin_ns, config);
   const dcf_udf udf = fixture_register(c->worker, "bench.add", NULL, FIXTURE_VERSION);
   client_prepare(c, c->worker, udf, client_vertex(c, "item"));
+  client_check(c, how);
 }
 
 client* client_new(const char* server) {
   client* c = aligned_alloc(_Alignof(client), sizeof *c);
   if (c == NULL) measure_fail("out of memory for a client");
-  client_open(c, server, CLIENT_SPINS);
+  client_open(c, server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
   return c;
 }
 
@@ -69,8 +71,8 @@ void client_check_how(client* c, uint32_t want) {
   fixture_run(c->worker, &call, 1);
   dcf_call_clear(&call);
   if (more.served_how != want)
-    measure_fail("calls are served %s, this case is about those %s", how(more.served_how),
-                 how(want));
+    measure_fail("calls are served %s, this case is about those %s", in_words(more.served_how),
+                 in_words(want));
 }
 
 void client_check(client* c, uint32_t want) {

@@ -29,11 +29,13 @@ typedef struct client {
   dcf_call call;
 } __attribute__((aligned(128))) client;
 
-/* Opens a worker that joins the server, and prepares the call. Ends the process where something
- * fails, as all functions here do. */
-void client_open(client* c, const char* server, int64_t spin_ns);
+/* Opens a worker that joins the server, prepares the call, and checks it. `how` is one of the
+ * above: CLIENT_OVER_NETWORK keeps it to sockets. Ends the process where something fails, as all
+ * functions here do. */
+void client_open(client* c, const char* server, uint32_t how, int64_t spin_ns);
 
-/* Allocates a client and opens it, for programs that do not know what one looks like. */
+/* Allocates a client and opens it over shared memory, for programs that do not know what one looks
+ * like. */
 client* client_new(const char* server);
 
 /* Prepares the same call on the worker of another client, which must be closed after this. */

@@ -45,11 +45,10 @@ static void close_crowd(void) {
 
 static void crowded(const fixture_options* o, measure_run_fn run) {
   if (o->alone == NULL) measure_fail("--alone is needed: the address of a server without a crowd");
-  client_open(&g_alone, o->alone, CLIENT_SPINS);
-  client_check(&g_alone, CLIENT_OVER_SHARED_MEMORY);
+  client_open(&g_alone, o->alone, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
   g_count = o->rounds < FIXTURE_QUICK_ROUNDS ? QUICK_CROWD : CROWD;
-  for (int i = 0; i < g_count; i++) client_open(&g_crowd[i], o->server, CLIENT_SPINS);
-  check_crowd();
+  for (int i = 0; i < g_count; i++)
+    client_open(&g_crowd[i], o->server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
   const measure_series series[] = {{"product", run, &g_crowd[g_count / 2], 1, 1},
                                    {"floor", client_run, &g_alone, 1, 1}};
   measure_case(

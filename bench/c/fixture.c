@@ -60,12 +60,14 @@ dcf_bytes fixture_bytes(const char* text) {
 
 dcf_worker fixture_open(const char* listen, const char* join) {
   const dcf_worker_options defaults = DCF_WORKER_OPTIONS_INIT;
-  return fixture_open_spinning(listen, join, defaults.spin_ns);
+  return fixture_open_with(listen, join, defaults.spin_ns, NULL);
 }
 
-dcf_worker fixture_open_spinning(const char* listen, const char* join, int64_t spin_ns) {
+dcf_worker fixture_open_with(const char* listen, const char* join, int64_t spin_ns,
+                             const char* config) {
   dcf_worker_options options = DCF_WORKER_OPTIONS_INIT;
   options.spin_ns = spin_ns;
+  options.config = fixture_bytes(config);
   options.listen = fixture_bytes(listen);
   options.join = fixture_bytes(join);
   dcf_worker worker;

@@ -42,8 +42,11 @@ dcf_bytes fixture_bytes(const char* text);
 
 /* Opens a worker. listen, join: addresses or NULL. */
 dcf_worker fixture_open(const char* listen, const char* join);
-/* The same, and how long it spins: see dcf_worker_options. */
-dcf_worker fixture_open_spinning(const char* listen, const char* join, int64_t spin_ns);
+/* The same: how long it spins, and lines of `config` or NULL, as in dcf_worker_options. */
+dcf_worker fixture_open_with(const char* listen, const char* join, int64_t spin_ns,
+                             const char* config);
+/* Keeps to sockets with workers of the same host. */
+#define FIXTURE_SOCKETS "shared_memory = false\n"
 
 /* Fills an Arrow record batch of one column without nulls over memory that stays the caller's.
  * format: "l" int64, "g" float64. */

@@ -32,7 +32,9 @@ int main(int argc, char** argv) {
   const int calls = remote ? REMOTE_CALLS : LOCAL_CALLS;
   if (!remote && strcmp(o.name, "memory/calls") != 0)
     measure_fail("there is no case %s here", o.name);
-  dcf_worker worker = fixture_open(NULL, remote ? o.server : NULL);
+  const dcf_worker_options defaults = DCF_WORKER_OPTIONS_INIT;
+  dcf_worker worker =
+      fixture_open_with(NULL, remote ? o.server : NULL, defaults.spin_ns, FIXTURE_SOCKETS);
   dcf_udf udf = fixture_register(worker, "bench.add", NULL, FIXTURE_VERSION);
   dcf_vertex vertex;
   dcf_error error;

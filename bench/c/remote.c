@@ -7,39 +7,19 @@
 #include "client.h"
 #include "echo.h"
 #include "fixture.h"
+#include "wave.h"
 
-#define WAVE 64    /* calls of tcp/64 */
 #define CALLERS 64 /* threads of tcp/64-callers */
 #define WEIGHINGS 4
 #define WEIGHING_CALLS 50 /* whose bytes are counted at once, to make the floor equal frames */
 #define WEIGHING_TABLES 1
 #define CALLERS_BLOCK_NS 50000000 /* 5 ms would be four calls of each thread */
-#define TIMEOUT_NS 30000000000    /* of a poll: far beyond what any call takes */
 
 static client g_clients[CALLERS];
-static dcf_queue g_queue;
 static echo_link g_links[CALLERS];
-static int64_t g_results[WAVE];
-static dcf_call g_wave[WAVE];
-static dcf_call* g_wave_pointers[WAVE];
+static wave g_wave;
 
 /* ---- Operations ---------------------------------------------------------- */
-
-static int64_t run_submit(void* context, int thread, size_t ops) {
-  (void)context;
-  (void)thread;
-  dcf_error error;
-  for (size_t i = 0; i < ops; i++) {
-    fixture_check(dcf_queue_submit(g_queue, g_wave, WAVE, &error), &error, "dcf_queue_submit");
-    for (size_t done = 0, count; done < WAVE; done += count)
-      fixture_check(dcf_queue_poll(g_queue, g_wave_pointers, WAVE, TIMEOUT_NS, &count, &error),
-                    &error, "dcf_queue_poll");
-    for (size_t k = 0; k < WAVE; k++)
-      if (g_wave[k].status != DCF_OK)
-        measure_fail("call %zu of a wave failed: %s", k, dcf_status_name(g_wave[k].status));
-  }
-  return 0;
-}
 
 static int64_t run_fetch(void* context, int thread, size_t ops) {
   (void)thread;
@@ -120,8 +100,7 @@ static void compare(const fixture_options* o, measure_run_fn run, void* context,
 
 /* The TCP cases are about TCP, whatever else two processes of one host have. */
 static void join(const fixture_options* o) {
-  client_open(g_clients, o->server, CLIENT_SPINS);
-  client_check(g_clients, CLIENT_OVER_NETWORK);
+  client_open(g_clients, o->server, CLIENT_OVER_NETWORK, CLIENT_SPINS);
 }
 
 static void case_callers(const fixture_options* o, int threads, int64_t block_ns) {
@@ -136,17 +115,11 @@ static void case_one(const fixture_options* o) { case_callers(o, 1, 0); }
 static void case_many(const fixture_options* o) { case_callers(o, CALLERS, CALLERS_BLOCK_NS); }
 
 static void case_wave(const fixture_options* o) {
-  dcf_error error;
   join(o);
-  fixture_check(dcf_queue_open(g_clients->worker, &g_queue, &error), &error, "dcf_queue_open");
-  for (size_t i = 0; i < WAVE; i++) {
-    g_wave[i] = g_clients->call;
-    g_wave[i].buffer = &g_results[i];
-  }
-  open_links(o, run_submit, NULL, WEIGHING_CALLS, 1);
-  compare(o, run_submit, NULL, 1, WAVE, 0);
-  for (size_t i = 0; i < WAVE; i++) fixture_check_result(g_results[i], CLIENT_RESULT);
-  fixture_check(dcf_queue_close(g_queue, &error), &error, "dcf_queue_close");
+  wave_open(&g_wave, g_clients);
+  open_links(o, wave_submit, &g_wave, WEIGHING_CALLS, 1);
+  compare(o, wave_submit, &g_wave, 1, WAVE_CALLS, 0);
+  wave_close(&g_wave);
 }
 
 static void case_fetch(const fixture_options* o) {
@@ -168,7 +141,7 @@ static void case_put(const fixture_options* o) {
 static void case_tree(const fixture_options* o) {
   char address[64];
   snprintf(address, sizeof address, "tcp://127.0.0.1:%d", echo_free_port());
-  dcf_worker worker = fixture_open(address, o->server);
+  dcf_worker worker = fixture_open_with(address, o->server, CLIENT_SPINS, FIXTURE_SOCKETS);
   client_check_worker(worker, CLIENT_OVER_NETWORK);
   client_tree(g_clients, worker);
   open_links(o, client_run, g_clients, WEIGHING_CALLS, 1);

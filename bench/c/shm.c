@@ -12,8 +12,8 @@
 #include "echo.h"
 #include "fixture.h"
 #include "ring.h"
+#include "wave.h"
 
-#define WAVE 64
 #define BUSY_PROCESSES 2
 
 /* Whoever polled in the block before has gone to sleep by then. */
@@ -26,24 +26,9 @@
 #define WINDOW_SAMPLE_NS 1000000
 
 static client g_client;
-static int64_t g_results[WAVE];
-static dcf_call g_wave[WAVE];
+static wave g_wave;
 
 /* ---- Operations ---------------------------------------------------------- */
-
-/* A dcf_call_run of WAVE calls. */
-static int64_t run_wave(void* context, int thread, size_t ops) {
-  (void)context;
-  (void)thread;
-  for (size_t i = 0; i < ops; i++) {
-    dcf_error error;
-    fixture_check(dcf_call_run(g_client.worker, g_wave, WAVE, &error), &error, "dcf_call_run");
-    for (size_t k = 0; k < WAVE; k++)
-      if (g_wave[k].status != DCF_OK)
-        measure_fail("call %zu of a wave failed: %s", k, dcf_status_name(g_wave[k].status));
-  }
-  return 0;
-}
 
 static void check_ring(int answered) {
   if (!answered) measure_fail("the server's bare ring does not answer, or wrongly");
@@ -57,7 +42,7 @@ static int64_t run_ring(void* context, int thread, size_t ops) {
 
 static int64_t run_ring_wave(void* context, int thread, size_t ops) {
   (void)thread;
-  check_ring(ring_run(context, ops * WAVE, WAVE));
+  check_ring(ring_run(context, ops * WAVE_CALLS, WAVE_CALLS));
   return 0;
 }
 
@@ -86,31 +71,28 @@ static measure_options each_call(const fixture_options* o) {
 }
 
 static void case_one(const fixture_options* o) {
-  client_open(&g_client, o->server, CLIENT_SPINS);
-  client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
+  client_open(&g_client, o->server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
   const measure_options options = each_call(o);
   compare(o, &kCall, run_ring, RING_SPINS, &options);
   client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
 }
 
-static void case_wave(const fixture_options* o) {
-  client_open(&g_client, o->server, CLIENT_SPINS);
-  client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
-  for (size_t i = 0; i < WAVE; i++) {
-    g_wave[i] = g_client.call;
-    g_wave[i].buffer = &g_results[i];
-  }
-  const measure_series product = {"product", run_wave, NULL, 1, WAVE};
+static void case_wave(const fixture_options* o, measure_run_fn run) {
+  client_open(&g_client, o->server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
+  wave_open(&g_wave, &g_client);
+  const measure_series product = {"product", run, &g_wave, 1, WAVE_CALLS};
   compare(o, &product, run_ring_wave, RING_SPINS,
           &(measure_options){.rounds = o->rounds, .settle_ns = SETTLE_NS});
-  for (size_t i = 0; i < WAVE; i++) fixture_check_result(g_results[i], CLIENT_RESULT);
+  wave_close(&g_wave);
   client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
 }
 
+static void case_submit(const fixture_options* o) { case_wave(o, wave_submit); }
+static void case_run(const fixture_options* o) { case_wave(o, wave_run); }
+
 /* The server does not spin, either. */
 static void case_asleep(const fixture_options* o) {
-  client_open(&g_client, o->server, CLIENT_SLEEPS);
-  client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
+  client_open(&g_client, o->server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SLEEPS);
   const measure_options options = each_call(o);
   compare(o, &kCall, run_ring, RING_SLEEPS, &options);
   client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
@@ -152,8 +134,7 @@ static int windows(const fixture_options* o) {
 
 static void case_oversubscribed(const fixture_options* o) {
   start_busy_processes();
-  client_open(&g_client, o->server, CLIENT_SPINS);
-  client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
+  client_open(&g_client, o->server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
   compare(o, &kCall, run_ring, RING_ADAPTS,
           &(measure_options){.rounds = windows(o),
                              .block_ns = window_ns(o),
@@ -165,8 +146,7 @@ static void case_oversubscribed(const fixture_options* o) {
 /* The longest of the calls of as many windows. */
 static void case_longest(const fixture_options* o) {
   start_busy_processes();
-  client_open(&g_client, o->server, CLIENT_SPINS);
-  client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
+  client_open(&g_client, o->server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
   int64_t last = measure_now_ns(), longest = 0;
   for (const int64_t end = last + window_ns(o) * windows(o); last < end;) {
     client_run(&g_client, 0, 1);
@@ -188,8 +168,9 @@ static const struct {
     {"shm/c-p99", case_one},
     {"shm/c-p99.9", case_one},
     {"shm/c-to-c", case_one},
-    {"shm/64-go", case_wave},
-    {"shm/64-c", case_wave},
+    {"shm/64-go", case_submit},
+    {"shm/64-c", case_submit},
+    {"shm/64-run", case_run},
     {"shm/asleep-one-cpu", case_asleep},
     {"shm/asleep-two-cpus", case_asleep},
     {"shm/oversubscribed", case_oversubscribed},
