@@ -10,7 +10,7 @@ import (
 	"dcf/udf"
 )
 
-// A call over a socket allocates nothing, neither at the caller nor at the server, which runs in the
+// A call of another worker allocates nothing, neither at the caller nor at the server, which runs in the
 // same process here. (The race detector makes pools forget, so it is not asked.)
 func TestRemoteCallsDoNotAllocate(t *testing.T) {
 	workers := members(t, 2, "tcp", common)

@@ -47,7 +47,7 @@ func BenchmarkLocal(b *testing.B) {
 }
 
 func BenchmarkTCP(b *testing.B) {
-	server, err := Open(Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"},
+	server, err := Open(Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, NoSharedMemory: true,
 		UDFs: []udf.Definition{echoOf("echo")}})
 	if err != nil {
 		b.Fatal(err)

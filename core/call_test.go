@@ -141,7 +141,7 @@ func TestFinishRunsOnceAtTheCaller(t *testing.T) {
 
 // A tree over two workers, each edge from one to the other: the parts come home in depth-first order.
 func TestPartsComeHomeInOrder(t *testing.T) {
-	for _, scheme := range []string{"inproc", "tcp"} {
+	for _, scheme := range []string{"inproc", "shm", "tcp"} {
 		t.Run(scheme, func(t *testing.T) {
 			workers := members(t, 2, scheme, common)
 			var all []*Vertex

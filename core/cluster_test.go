@@ -39,7 +39,7 @@ func putTable(t testing.TB, w *Worker, name string, n, shards int) *Vertex {
 // speak exchanges one request and one reply.
 func TestOneFrameForEachDestination(t *testing.T) {
 	for _, n := range []int{1, 2, 4} {
-		for _, scheme := range []string{"inproc", "tcp"} {
+		for _, scheme := range []string{"inproc", "shm", "tcp"} {
 			t.Run(fmt.Sprint(scheme, n), func(t *testing.T) {
 				workers := members(t, n, scheme, common)
 				table := putTable(t, workers[0], "table", 1200, 12)
@@ -197,7 +197,7 @@ func TestDataComesToThePrivateFunction(t *testing.T) {
 }
 
 func TestRemoteVertexOperations(t *testing.T) {
-	for _, scheme := range []string{"inproc", "tcp"} {
+	for _, scheme := range []string{"inproc", "shm", "tcp"} {
 		t.Run(scheme, func(t *testing.T) {
 			workers := members(t, 2, scheme, common)
 			owner, other := workers[0], workers[1]

@@ -136,7 +136,7 @@ func (p *proxy) close() {
 // behind opens an owner that others reach through the proxy.
 func behind(t *testing.T, p *proxy, defs func() []udf.Definition) *Worker {
 	owner := open(t, Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, UDFs: defs(),
-		Advertise: []string{p.address()}})
+		Advertise: []string{p.address()}, NoSharedMemory: true})
 	p.serve(t, owner.Addresses()[0][len("tcp://"):])
 	return owner
 }

@@ -89,7 +89,8 @@ func open(t testing.TB, o Options) *Worker {
 	return w
 }
 
-// members opens workers that form a cluster; the first is its directory.
+// members opens workers that form a cluster; the first is its directory. With "shm" they listen at
+// TCP ports, and find shared memory by themselves.
 func members(t testing.TB, n int, scheme string, udfs func() []udf.Definition) []*Worker {
 	t.Helper()
 	workers := make([]*Worker, n)
@@ -98,7 +99,7 @@ func members(t testing.TB, n int, scheme string, udfs func() []udf.Definition) [
 		if scheme == "inproc" {
 			address = fmt.Sprintf("inproc://%s-%d", t.Name(), i)
 		}
-		o := Options{NodeID: uint64(i + 1), Listen: []string{address}}
+		o := Options{NodeID: uint64(i + 1), Listen: []string{address}, NoSharedMemory: scheme != "shm"}
 		if udfs != nil {
 			o.UDFs = udfs()
 		}

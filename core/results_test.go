@@ -81,19 +81,21 @@ func TestPartsAsBatches(t *testing.T) {
 
 // A call says how far it went and who served it.
 func TestServedHow(t *testing.T) {
-	workers := members(t, 2, "tcp", common)
-	put(t, workers[1], "there", 2)
-	put(t, workers[0], "here", 1)
-	for name, want := range map[string]struct {
-		how ServedHow
-		by  uint64
-	}{"here": {InProcess, 1}, "there": {Network, 2}} {
-		c := call(t, workers[0], Call{UDF: function(t, workers[0], "value"), TargetIDs: []vertex.ID{vertex.NameID(name)},
-			Buffer: make([]byte, 8)})
-		require.Nil(t, c.Err)
-		require.Equal(t, want.how, c.ServedHow, name)
-		require.Equal(t, want.by, c.ServedBy, name)
-		require.Equal(t, want.how == Network, c.BytesMoved > 0)
+	for scheme, far := range map[string]ServedHow{"shm": SharedMem, "tcp": Network} {
+		workers := members(t, 2, scheme, common)
+		put(t, workers[1], "there", 2)
+		put(t, workers[0], "here", 1)
+		for name, want := range map[string]struct {
+			how ServedHow
+			by  uint64
+		}{"here": {InProcess, 1}, "there": {far, 2}} {
+			c := call(t, workers[0], Call{UDF: function(t, workers[0], "value"),
+				TargetIDs: []vertex.ID{vertex.NameID(name)}, Buffer: make([]byte, 8)})
+			require.Nil(t, c.Err)
+			require.Equal(t, want.how, c.ServedHow, name)
+			require.Equal(t, want.by, c.ServedBy, name)
+			require.Equal(t, want.how != InProcess, c.BytesMoved > 0)
+		}
 	}
 }
 

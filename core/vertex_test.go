@@ -13,7 +13,7 @@ import (
 // A handle means the vertex that it was opened on. Dropped and put again under its name, wherever, it
 // is another one: each use of the old handle says so, and does nothing to the new vertex.
 func TestHandlesMeanOneVertex(t *testing.T) {
-	for _, scheme := range []string{"inproc", "tcp"} {
+	for _, scheme := range []string{"inproc", "shm", "tcp"} {
 		for name, owner := range map[string]int{"at its owner": 0, "at another": 1, "here": 2} {
 			t.Run(scheme+"/"+name, func(t *testing.T) {
 				workers := members(t, 3, scheme, common)

@@ -68,7 +68,9 @@ func (n *Node) refer(conn transport.Conn, theirs *wire.Hello) error {
 	if err := handshake.Welcome(conn, mine); err != nil {
 		return err
 	}
-	return conn.Close(clock.After(handshake.HelloTimeout))
+	_ = conn.Close(clock.After(handshake.HelloTimeout)) // a dialer that is gone need not be told
+	transport.Drain(conn)
+	return nil
 }
 
 // reachable says whether a node can be dialled at its host address.
