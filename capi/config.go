@@ -19,9 +19,10 @@ import (
 
 // config is what dcf_worker_options.config may say; dcf.h describes it.
 type config struct {
-	Insecure bool     `toml:"insecure"`
-	Log      string   `toml:"log"`
-	Remote   []remote `toml:"remote"`
+	Insecure     bool     `toml:"insecure"`
+	Log          string   `toml:"log"`
+	SharedMemory *bool    `toml:"shared_memory"`
+	Remote       []remote `toml:"remote"`
 }
 
 type remote struct {
@@ -77,6 +78,7 @@ func configure(o *core.Options, text []byte) error {
 		return invalid("config: %w", err)
 	}
 	o.Insecure = c.Insecure
+	o.NoSharedMemory = c.SharedMemory != nil && !*c.SharedMemory
 	if c.Log != "" {
 		var level slog.Level
 		if err := level.UnmarshalText([]byte(c.Log)); err != nil {

@@ -161,7 +161,8 @@ typedef struct dcf_worker_options {
   uint32_t struct_size; /* set by DCF_WORKER_OPTIONS_INIT */
   uint32_t flags;
   dcf_bytes listen;      /* comma-separated: "tcp://127.0.0.1:7411" (port 0: any free one),
-                            "unix:///run/dcf.sock", "inproc://name"; empty: no ports */
+                            "unix:///run/dcf.sock", "shm:///run/dcf.shm", "inproc://name";
+                            empty: no ports */
   dcf_bytes join;        /* comma-separated addresses of workers; empty: alone */
   uint64_t node_id;      /* 0: chosen */
   uint64_t memory_limit; /* bytes of vertex data; 0: half of the machine's memory */
@@ -176,6 +177,7 @@ typedef struct dcf_worker_options {
  * Keys of `config`; an unknown one is DCF_INVALID_ARGUMENT and named:
  *   insecure = true              listen beyond loopback without TLS
  *   log = "info"                 write to stderr from this level: debug, info, warn, error
+ *   shared_memory = false        keep to the sockets also with workers of this host
  *   [[remote]]                   a vertex of another node that is known beforehand:
  *   name = "prices"              its name, or id = "32 hexadecimal digits",
  *   node = 7                     and its owner */

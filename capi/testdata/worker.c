@@ -68,6 +68,8 @@ static void options(void) {
   FAILS(configured("colour = 'red'", &error), DCF_INVALID_ARGUMENT, "colour");
   FAILS(configured("log = 'loud'", &error), DCF_INVALID_ARGUMENT, "debug, info, warn, error");
   FAILS(configured("log = ", &error), DCF_INVALID_ARGUMENT, "config: ");
+  OK(configured("shared_memory = false", &error));
+  FAILS(configured("shared_memory = 'no'", &error), DCF_INVALID_ARGUMENT, "config: ");
   FAILS(configured("insecure = 3", &error), DCF_INVALID_ARGUMENT, "config: ");
   FAILS(configured("[[remote]]\nnode = 7", &error), DCF_INVALID_ARGUMENT, "a name or an id");
   FAILS(configured("[[remote]]\nid = 'xyz'\nnode = 7", &error), DCF_INVALID_ARGUMENT, "32 hex");

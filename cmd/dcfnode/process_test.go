@@ -179,6 +179,62 @@ func TestServeAndStatus(t *testing.T) {
 	require.Contains(t, first.stderr.String(), "msg=stopped")
 }
 
+// way gives how a node's sessions with a peer go, as the table shows it.
+func (r *report) way(t *testing.T, node, peer uint64) string {
+	t.Helper()
+	for _, n := range r.Nodes {
+		for i := range n.Peers {
+			if n.Node == node && n.Peers[i].Node == peer {
+				return n.Peers[i].ways()
+			}
+		}
+	}
+	return ""
+}
+
+// Nodes of one host find shared memory by themselves, and each other's kind of address, too; a node
+// that is killed leaves nothing that keeps its successor from the same.
+func TestSharedMemory(t *testing.T) {
+	path := t.TempDir() + "/dcf.shm"
+	first := startNode(t, "--node-id", "1", "--listen", "shm://"+path, "--load",
+		"testdata/numbers.arrow")
+	tcp, shm, two := strings.Cut(first.address, ",")
+	require.True(t, two, first.address)
+	for _, join := range []string{tcp, tcp, shm} {
+		second := startNode(t, "--node-id", "2", "--join", join) // its elder's id, once that is dead
+		r := statusOf(t, join)
+		require.Equal(t, "shm", r.way(t, 2, 1))
+		require.Equal(t, "shm", r.way(t, 1, 2))
+		second.signal(syscall.SIGKILL)
+		<-second.exited
+		require.NotContains(t, second.stderr.String(), "not reached")
+	}
+	worker, err := core.Open(core.Options{Join: []string{tcp}})
+	require.NoError(t, err)
+	ended := first.latched(worker)
+	require.NoError(t, first.stdin.Close())
+	call := <-ended
+	require.Nil(t, call.Err)
+	require.Equal(t, core.SharedMem, call.ServedHow)
+	call.Clear()
+	require.NoError(t, worker.Close(patience))
+	require.NotContains(t, first.stderr.String(), "not reached")
+	first.signal(syscall.SIGTERM)
+	require.Equal(t, exitOK, first.exit(), first.stderr)
+	require.NoFileExists(t, path)
+}
+
+// A node that has shared memory off is reached over its socket, and whoever dials it says why.
+func TestSharedMemoryOff(t *testing.T) {
+	first := startNode(t, "--node-id", "1", "--shared-memory", "off")
+	second := startNode(t, "--node-id", "2", "--join", first.address)
+	second.await(`msg="a peer is not reached over shm" node=1 instead=` + first.address +
+		` reason="the peer has it off"`)
+	r := statusOf(t, second.address)
+	require.Equal(t, "tcp", r.way(t, 2, 1))
+	first.await(`msg="shared memory is off"`)
+}
+
 // latched starts a call that does not end before the test lets go of it.
 func (p *process) latched(worker *core.Worker) (ended chan *core.Call) {
 	p.t.Helper()

@@ -56,7 +56,7 @@ type loadFile struct{ name, path string }
 // settings are all there are, in the order of --help.
 var settings = []setting{
 	{"listen", list, "ADDRESS", []string{defaultAddress},
-		"serve at tcp://host:port (port 0: any free one) or unix:///path; repeatable",
+		"serve at tcp://host:port (port 0: any free one), unix:///path or shm:///path; repeatable",
 		func(n *node, value string) error {
 			n.options.Listen = append(n.options.Listen, value)
 			return address(value)
@@ -129,8 +129,17 @@ var settings = []setting{
 			n.shutdown, err = duration(value, time.Millisecond)
 			return err
 		}},
+	{"shared-memory", text, "on|off", []string{"on"},
+		"go on over shared memory with nodes and programs of this host and user",
+		func(n *node, value string) error {
+			n.options.NoSharedMemory = value == "off"
+			if value != "on" && value != "off" {
+				return fmt.Errorf("want on or off")
+			}
+			return nil
+		}},
 	{"spin", text, "DURATION", []string{"50us"}, // core.DefaultSpin
-		"how long a socket is polled before whoever reads it sleeps; 0: never",
+		"how long whoever waits for a frame polls before it sleeps; 0: never",
 		func(n *node, value string) (err error) {
 			n.options.Spin, err = duration(value, 0)
 			return err
@@ -209,8 +218,8 @@ func (f *flagValue) layered() any {
 
 func address(value string) error {
 	scheme, rest, ok := strings.Cut(value, "://")
-	if !ok || rest == "" || scheme != "tcp" && scheme != "unix" {
-		return fmt.Errorf("want tcp://host:port or unix:///path")
+	if !ok || rest == "" || scheme != "tcp" && scheme != "unix" && scheme != "shm" {
+		return fmt.Errorf("want tcp://host:port, unix:///path or shm:///path")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-"""What the nodes counted: what ran on each, and what their sockets carried.
+"""What the nodes counted: what ran on each, and what travelled between them, and how.
 
 The figures are the nodes' own, as ``dcfnode status --json`` reports them; only what ran in this
 process comes from this process's worker.
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 #: How long a status may take.
 STATUS_SECONDS = 30.0
 
+_WAYS = ("shm", "tcp", "unix")
+
 
 class Link(NamedTuple):
     """What passed between two nodes, in both directions."""
 
     bytes: int
     frames: int
+    over: str = ""  # "shm", "tcp", "unix"; both ways may differ: "shm and tcp"
 
 
 class Counters(NamedTuple):
@@ -38,7 +41,7 @@ class Counters(NamedTuple):
         links = {}
         for ends, now in self.links.items():
             then = before.links.get(ends, Link(0, 0))
-            links[ends] = Link(now.bytes - then.bytes, now.frames - then.frames)
+            links[ends] = Link(now.bytes - then.bytes, now.frames - then.frames, now.over)
         return Counters(ran, links)
 
 
@@ -73,7 +76,9 @@ def of_nodes(report: dict[str, Any], client: int) -> Counters:
             if peer["node"] == client or (peer["node"] in ids and node["node"] < peer["node"]):
                 c = peer["counters"]
                 links[node["node"], peer["node"]] = Link(
-                    c["bytes.sent"] + c["bytes.received"], c["frames.sent"] + c["frames.received"]
+                    c["bytes.sent"] + c["bytes.received"],
+                    c["frames.sent"] + c["frames.received"],
+                    " and ".join(sorted(way for way in _WAYS if c[f"sessions.{way}"] > 0)),
                 )
     return Counters(calculates, links)
 

@@ -54,9 +54,11 @@ def carriers(rows: dict[str, Row], airlines: dict[str, str]) -> str:
 
 #: What the figures of `way` are.
 EXPLANATION = """\
-What ran is what the nodes counted. What travelled is what their sockets carried, both ways, with
-the heartbeats and the cluster's notices (under 300 bytes each) of that time; between pairs that are
-not named nothing travelled."""
+What ran is what the nodes counted. What travelled is what they sent each other, both ways, over
+shared memory where that is said, with the heartbeats and the cluster's notices (under 300 bytes
+each) of that time; between pairs that are not named nothing travelled."""
+
+_OVER = {"shm": "shared memory", "tcp": "TCP", "unix": "a Unix socket"}
 
 
 def way(number: int, told: Told) -> str:
@@ -76,7 +78,10 @@ def way(number: int, told: Told) -> str:
         if link.frames == 0:
             continue
         between = " - ".join(told.names[node] for node in ends)
-        lines.append(f"     {head:<11}{between:<22}{link.bytes:>12,} bytes {link.frames:>3} frames")
+        over = _OVER.get(link.over, link.over)
+        lines.append(
+            f"     {head:<11}{between:<22}{link.bytes:>12,} bytes {link.frames:>3} frames  over {over}"
+        )
         head = ""
     fetched = told.answer.bytes_fetched
     lines.append(

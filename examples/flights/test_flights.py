@@ -152,7 +152,9 @@ def test_all_flights(dcfnode: str, started: list[Run]) -> None:
     assert private.ran == {"the client": 12}
     assert shared.ran == {"worker 1": 6, "worker 2": 6}
     assert (builtin.fetched, shared.fetched) == (0, 0)
-    # What the call says came to the function did come through the nodes' sockets.
+    # They are processes of one host, and find shared memory by themselves.
+    assert run.output.count("  over shared memory\n") == run.output.count(" frames  over ") > 0
+    # What the call says came to the function did come from the nodes.
     carried = sum(link.bytes for (_, to), link in private.links.items() if to == "the client")
     assert 60_000_000 < private.fetched < carried < private.fetched + 100_000
     run.none_left()

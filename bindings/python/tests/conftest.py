@@ -30,12 +30,12 @@ def counters(worker: dcf.Worker) -> dict[str, int]:
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[dcf.Worker, dcf.Worker]]:
     """Two workers of one cluster, over the transport that the test is parametrised with."""
-    listen = {"inproc": f"inproc://{request.node.name}", "tcp": "tcp://127.0.0.1:0"}[
-        getattr(request, "param", "inproc")
-    ]
-    second = listen + "-second" if listen.startswith("inproc") else listen
+    over = getattr(request, "param", "inproc")
+    listen = f"inproc://{request.node.name}" if over == "inproc" else "tcp://127.0.0.1:0"
+    second = listen + "-second" if over == "inproc" else listen
+    shared = over == "shm"
     with (
-        dcf.open(listen=listen, timeout=60) as one,
+        dcf.open(listen=listen, timeout=60, shared_memory=shared) as one,
         dcf.open(listen=second, join=one.addresses, timeout=60) as two,
     ):
         yield one, two
@@ -43,7 +43,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[dcf.Worker, dcf.Wo
 
 @pytest.fixture(scope="session")
 def other() -> Iterator[dcf.Worker]:
-    """A guest of a worker in another process, which is node 1, over TCP."""
+    """A guest of a worker in another process, which is node 1, over shared memory."""
     script = """
         import sys, dcf
         with dcf.open(listen="tcp://127.0.0.1:0", node_id=1) as worker:

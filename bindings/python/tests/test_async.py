@@ -81,7 +81,7 @@ def test_any_other_runs_beside_the_loop(worker: dcf.Worker) -> None:
     assert asyncio.run(main()) != threading.get_ident()
 
 
-@pytest.mark.parametrize("cluster", ["inproc", "tcp"], indirect=True)
+@pytest.mark.parametrize("cluster", ["inproc", "shm", "tcp"], indirect=True)
 def test_many_at_once(cluster: tuple[dcf.Worker, dcf.Worker]) -> None:
     one, two = cluster
     double = dcf.udf(name="tests.double", version="1")(lambda value: 2 * value.scalar())

@@ -190,7 +190,7 @@ RAISED = [
 
 
 @pytest.mark.parametrize(("raised", "message"), RAISED, ids=lambda v: type(v).__name__)
-@pytest.mark.parametrize("cluster", ["inproc", "tcp"], indirect=True)
+@pytest.mark.parametrize("cluster", ["inproc", "shm", "tcp"], indirect=True)
 def test_whatever_a_function_raises(
     cluster: tuple[dcf.Worker, dcf.Worker], raised: BaseException, message: str
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import dcf
 
-TRANSPORTS = ("inproc", "tcp")
+TRANSPORTS = ("inproc", "shm", "tcp")
 both = pytest.mark.parametrize("cluster", TRANSPORTS, indirect=True)
 
 
@@ -53,6 +53,20 @@ def test_builtins_run_beside_the_data(cluster: tuple[dcf.Worker, dcf.Worker]) ->
     for worker in cluster:
         answer = worker.measure(dcf.sum("x"), "t")
         assert (answer.value, answer.bytes_fetched) == (499500, 0)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "how"), [("shm", "shared memory"), ("tcp", "network")], indirect=["cluster"]
+)
+def test_an_answer_says_how_it_was_served(
+    cluster: tuple[dcf.Worker, dcf.Worker], how: str
+) -> None:
+    one, two = cluster
+    one.put("t", {"x": [1, 2]})
+    answer = two.measure(dcf.sum("x"), "t")
+    assert (answer.value, answer.served_by, answer.served_how) == (3, one.node_id, how)
+    assert answer.bytes_moved > 0
+    assert one.measure(dcf.sum("x"), "t").served_how == "in process"
 
 
 @both

@@ -48,6 +48,11 @@ def test_a_leaked_worker_warns_and_is_closed() -> None:
         ({"listen": "ftp://x"}, dcf.InvalidArgumentError, "ftp"),
         ({"listen": "tcp://0.0.0.0:0"}, dcf.Error, "(?i)insecure"),
         ({"join": "inproc://nobody"}, dcf.UnavailableError, "nobody"),
+        (
+            {"listen": "shm:///tmp/dcf", "shared_memory": False},
+            dcf.InvalidArgumentError,
+            "shared memory is off",
+        ),
         ({"node_id": 2**40}, dcf.InvalidArgumentError, "node"),
         ({"node_id": -1}, OverflowError, "node_id is -1"),
         ({"log": "loud"}, dcf.InvalidArgumentError, "loud"),

@@ -57,6 +57,7 @@ class Worker(_dcf.Worker):
         memory_limit: int = 0,
         timeout: float | None = None,
         spin: float | None = None,
+        shared_memory: bool = True,
         insecure: bool = False,
         log: str | None = None,
     ) -> None:
@@ -67,6 +68,8 @@ class Worker(_dcf.Worker):
         self._names: dict[str, NamedUDF] = {}
         spin_ns = _ADAPTIVE_SPIN if spin is None else int(spin * 1e9)
         config = "insecure = true\n" if insecure else ""
+        if not shared_memory:
+            config += "shared_memory = false\n"
         if log is not None:
             config += f'log = "{log}"\n'
         self._open(
@@ -380,18 +383,20 @@ def open(  # noqa: A001 - dcf.open, as in gzip.open
     memory_limit: int = 0,
     timeout: float | None = None,
     spin: float | None = None,
+    shared_memory: bool = True,
     insecure: bool = False,
     log: str | None = None,
 ) -> Worker:
     """Opens a worker: alone in this process, or as part of a cluster.
 
     `listen` are addresses to serve at, "tcp://127.0.0.1:7411" (port 0: any free one),
-    "unix:///run/dcf.sock" or "inproc://name"; without one the worker is a guest. `join` are
-    addresses of a cluster's workers. `node_id` 0 is chosen. `memory_limit` bounds the bytes of
-    vertex data, 0 is half of the machine's memory. `timeout` is in seconds and the default of
-    everything that waits, None is 30. `spin` is how long, in seconds, a caller spins before it
-    sleeps; None adapts. `insecure` allows to listen beyond loopback without TLS. `log` writes to
-    stderr from that level on: "debug", "info", "warn" or "error".
+    "unix:///run/dcf.sock", "shm:///run/dcf.shm" or "inproc://name"; without one the worker is a
+    guest. `join` are addresses of a cluster's workers. `node_id` 0 is chosen. `memory_limit` bounds
+    the bytes of vertex data, 0 is half of the machine's memory. `timeout` is in seconds and the
+    default of everything that waits, None is 30. `spin` is how long, in seconds, a caller spins
+    before it sleeps; None adapts. With `shared_memory` workers of this host and user that meet over
+    a socket go on over shared memory. `insecure` allows to listen beyond loopback without TLS.
+    `log` writes to stderr from that level on: "debug", "info", "warn" or "error".
 
     >>> with dcf.open() as worker:
     ...     prices = worker.put("prices", {"price": [2.0, 3.5]})
@@ -405,6 +410,7 @@ def open(  # noqa: A001 - dcf.open, as in gzip.open
         memory_limit=memory_limit,
         timeout=timeout,
         spin=spin,
+        shared_memory=shared_memory,
         insecure=insecure,
         log=log,
     )

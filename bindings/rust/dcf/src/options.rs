@@ -23,6 +23,7 @@ pub struct Options {
     memory_limit: u64,
     timeout: Option<Duration>,
     spin: Option<Duration>,
+    shared_memory: Option<bool>,
     /// Lines of `config` for single keys, which TOML has before tables.
     keys: String,
     config: String,
@@ -35,7 +36,8 @@ impl Options {
     }
 
     /// Adds an address to serve at: "tcp://127.0.0.1:7411" (port 0: any free one),
-    /// "unix:///run/dcf.sock" or "inproc://name". Without one the worker is a guest.
+    /// "unix:///run/dcf.sock", "shm:///run/dcf.shm" or "inproc://name". Without one the worker is a
+    /// guest.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen.push(address.into());
         self
@@ -71,6 +73,13 @@ impl Options {
         self
     }
 
+    /// Whether workers of this host and user that meet over a socket go on over shared memory;
+    /// without it they do.
+    pub fn shared_memory(mut self, on: bool) -> Self {
+        self.shared_memory = Some(on);
+        self
+    }
+
     /// Allows to listen beyond loopback without TLS.
     pub fn insecure(mut self) -> Self {
         self.keys.push_str("insecure = true\n");
@@ -95,7 +104,9 @@ impl Options {
         open: impl FnOnce(*const sys::dcf_worker_options) -> Result<R>,
     ) -> Result<R> {
         let (listen, join) = (self.listen.join(","), self.join.join(","));
-        let config = format!("{}{}", self.keys, self.config);
+        let shared_memory =
+            self.shared_memory.map_or_else(String::new, |on| format!("shared_memory = {on}\n"));
+        let config = format!("{shared_memory}{}{}", self.keys, self.config);
         let adaptive = sys::dcf_worker_options::INIT.spin_ns;
         open(&sys::dcf_worker_options {
             listen: sys::dcf_bytes::new(listen.as_bytes()),

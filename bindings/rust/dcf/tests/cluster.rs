@@ -1,4 +1,4 @@
-//! Two workers, over inproc and TCP, and a dcfnode.
+//! Two workers, over inproc, shared memory and TCP, and a dcfnode.
 
 mod common;
 
@@ -11,21 +11,21 @@ use arrow_array::{RecordBatch, RecordBatchIterator, StringArray};
 use common::{alone, numbers, open, table, total};
 use dcf::{Answer, Effects, Options, Put, ServedHow, Status, Udf, Worker};
 
-fn pair(listen: &str) -> (Worker, Worker) {
-    let first = open(&Options::new().listen(listen).node_id(1));
+fn pair(listen: &str, shared_memory: bool) -> (Worker, Worker) {
+    let first = open(&Options::new().listen(listen).node_id(1).shared_memory(shared_memory));
     let address = first.addresses().unwrap().remove(0);
     (first, open(&Options::new().join(address).node_id(2)))
 }
 
 /// A function under a name and version runs at the owner, one without comes to the caller's side.
-fn check_two(listen: &str) {
-    let (first, second) = pair(listen);
+fn check_two(listen: &str, how: ServedHow) {
+    let (first, second) = pair(listen, how == ServedHow::SharedMemory);
     let vertex = first.put("numbers", numbers(vec![1, 2, 3])).unwrap();
     let shared = total().version("1");
     let (_there, here) = (shared.register(&first).unwrap(), shared.register(&second).unwrap());
     let answer: Answer<i64> = second.call(&here, "numbers").at_owner().run().unwrap();
     assert_eq!((answer.value, answer.served_by, answer.bytes_fetched), (6, 1, 0));
-    assert_ne!(answer.served_how, ServedHow::InProcess);
+    assert_eq!(answer.served_how, how);
 
     let private = Udf::new("private").calculate(|cx| {
         assert!(cx.is_remote());
@@ -64,12 +64,17 @@ fn check_two(listen: &str) {
 
 #[test]
 fn two_over_inproc() {
-    check_two("inproc://cluster");
+    check_two("inproc://cluster", ServedHow::Network);
 }
 
 #[test]
 fn two_over_tcp() {
-    check_two("tcp://127.0.0.1:0");
+    check_two("tcp://127.0.0.1:0", ServedHow::Network);
+}
+
+#[test]
+fn two_over_shared_memory() {
+    check_two("tcp://127.0.0.1:0", ServedHow::SharedMemory);
 }
 
 #[test]
