@@ -22,6 +22,8 @@ type config struct {
 	Insecure     bool     `toml:"insecure"`
 	Log          string   `toml:"log"`
 	SharedMemory *bool    `toml:"shared_memory"`
+	SharedLimit  int64    `toml:"shared_limit"`
+	SharedWarm   int64    `toml:"shared_warm"`
 	Remote       []remote `toml:"remote"`
 }
 
@@ -78,6 +80,7 @@ func configure(o *core.Options, text []byte) error {
 		return invalid("config: %w", err)
 	}
 	o.Insecure = c.Insecure
+	o.SharedLimit, o.SharedWarm = c.SharedLimit, c.SharedWarm
 	o.NoSharedMemory = c.SharedMemory != nil && !*c.SharedMemory
 	if c.Log != "" {
 		var level slog.Level

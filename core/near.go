@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dcf/core/status"
+	"dcf/vertex/arena"
 )
 
 // Workers of one host find shared memory by themselves: each that listens does so at a name of its
@@ -27,12 +28,25 @@ func hostID() string {
 	return strings.TrimSpace(string(boot)) + " " + namespace
 }
 
+// ShareMemory has large values of vertices lie where others of this host can map them, from now on
+// and for the whole process. Open does so for a worker that listens or joins; whoever makes values
+// before that calls it first. Where it fails such values are copied to others, which is all.
+func ShareMemory(o Options) error {
+	if o.NoSharedMemory {
+		return nil
+	}
+	return arena.Share(arena.Options{Bytes: o.SharedLimit, Warm: o.SharedWarm})
+}
+
 // listenNear serves workers of this host over shared memory. Where that cannot be they use the
 // sockets.
 func (w *Worker) listenNear() {
 	if w.options.NoSharedMemory {
 		w.log.Info("shared memory is off")
 		return
+	}
+	if err := ShareMemory(w.options); err != nil {
+		w.log.Warn("what others of this host read is copied to them", "error", err)
 	}
 	if len(w.options.Listen) == 0 {
 		return
@@ -44,8 +58,12 @@ func (w *Worker) listenNear() {
 	}
 }
 
-// checkShared refuses addresses that the options exclude.
+// checkShared refuses what the options say of shared memory and cannot be.
 func checkShared(o *Options) error {
+	if o.SharedLimit < 0 || o.SharedWarm < 0 {
+		return status.Errorf(status.InvalidArgument, "the limit of shared memory, %d, or what of it is "+
+			"warm, %d, is negative", o.SharedLimit, o.SharedWarm)
+	}
 	for _, address := range slices.Concat(o.Listen, o.Join) {
 		if o.NoSharedMemory && strings.HasPrefix(address, sharedMemory+"://") {
 			return status.Errorf(status.InvalidArgument, "shared memory is off, which %s needs: leave "+

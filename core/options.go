@@ -27,6 +27,11 @@ type Options struct {
 	// NoSharedMemory keeps the worker to its sockets. Without it workers of one host and user that
 	// meet over a socket go on over shared memory, at whatever address they met.
 	NoSharedMemory bool
+	// SharedLimit bounds the bytes of vertex data that others of this host may map; 0:
+	// arena.MaxSharedBytes. What goes beyond is copied to them. SharedWarm is how many of them get
+	// their pages in the background, so that the first large values need not wait for the system. Both
+	// are for the whole process: those of its first worker that listens or joins count.
+	SharedLimit, SharedWarm int64
 	// MemoryLimit bounds the bytes of vertex data; 0: half of the machine's memory.
 	MemoryLimit int64
 	// Timeout is the default for everything that waits; 0: DefaultTimeout.

@@ -43,6 +43,7 @@ func (w *Worker) Stats() []Stat {
 		{Name: "builders.bytes", Value: w.builderMemory.Load()},
 		{Name: "memory.used", Value: int64(used)},
 		{Name: "memory.kept", Value: int64(kept)},
+		{Name: "memory.shared", Value: arena.Shared().Bytes},
 	}
 	if !w.clustered() {
 		return stats

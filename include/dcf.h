@@ -178,6 +178,8 @@ typedef struct dcf_worker_options {
  *   insecure = true              listen beyond loopback without TLS
  *   log = "info"                 write to stderr from this level: debug, info, warn, error
  *   shared_memory = false        keep to the sockets also with workers of this host
+ *   shared_limit = 1073741824    so many bytes of vertex data at most lie where they can be mapped
+ *   shared_warm = 67108864       so many of those get their pages at the start; of the process both
  *   [[remote]]                   a vertex of another node that is known beforehand:
  *   name = "prices"              its name, or id = "32 hexadecimal digits",
  *   node = 7                     and its owner */

@@ -68,7 +68,7 @@ static void options(void) {
   FAILS(configured("colour = 'red'", &error), DCF_INVALID_ARGUMENT, "colour");
   FAILS(configured("log = 'loud'", &error), DCF_INVALID_ARGUMENT, "debug, info, warn, error");
   FAILS(configured("log = ", &error), DCF_INVALID_ARGUMENT, "config: ");
-  OK(configured("shared_memory = false", &error));
+  OK(configured("shared_memory = false\nshared_limit = 65536\nshared_warm = 0", &error));
   FAILS(configured("shared_memory = 'no'", &error), DCF_INVALID_ARGUMENT, "config: ");
   FAILS(configured("insecure = 3", &error), DCF_INVALID_ARGUMENT, "config: ");
   FAILS(configured("[[remote]]\nnode = 7", &error), DCF_INVALID_ARGUMENT, "a name or an id");

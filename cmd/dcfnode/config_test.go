@@ -78,12 +78,13 @@ func TestEverySetting(t *testing.T) {
 	c := configOf(t, nil, "--listen", "unix:///run/dcf.sock", "--listen", "tcp://127.0.0.1:0",
 		"--load", "prices=/data/a=b.arrow", "--load", "/data/carriers.arrow",
 		"--remote", "far@away@9", "--memory-limit", "1.5GiB", "--shutdown-timeout", "3s",
-		"--shared-memory", "off", "--log-level", "debug", "--log-format", "json")
+		"--shared-memory", "off", "--shared-limit", "1GiB", "--shared-warm", "64MiB",
+		"--log-level", "debug", "--log-format", "json")
 	require.Equal(t, core.Options{
 		Listen:      []string{"unix:///run/dcf.sock", "tcp://127.0.0.1:0"},
 		Remote:      []core.Remote{{ID: vertex.NameID("far@away"), Node: 9}},
 		MemoryLimit: 3 << 29, Timeout: core.DefaultTimeout, Spin: core.DefaultSpin,
-		NoSharedMemory: true,
+		NoSharedMemory: true, SharedLimit: 1 << 30, SharedWarm: 64 << 20,
 	}, c.node.options)
 	require.Equal(t, []loadFile{{"prices", "/data/a=b.arrow"}, {"carriers", "/data/carriers.arrow"}},
 		c.node.load)

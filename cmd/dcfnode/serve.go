@@ -29,6 +29,7 @@ func (p *program) serve(c *config) error {
 	for _, name := range c.unknown {
 		options.Log.Warn("an environment variable is no setting and is ignored", "name", name)
 	}
+	_ = core.ShareMemory(options) // Open says if it cannot be
 	if err := loadAll(c.node.load, &options); err != nil {
 		return err
 	}

@@ -129,14 +129,26 @@ var settings = []setting{
 			n.shutdown, err = duration(value, time.Millisecond)
 			return err
 		}},
-	{"shared-memory", text, "on|off", []string{"on"},
-		"go on over shared memory with nodes and programs of this host and user",
+	{"shared-memory", text, "SWITCH", []string{"on"},
+		"on or off: go on over shared memory with nodes and programs of this host and user",
 		func(n *node, value string) error {
 			n.options.NoSharedMemory = value == "off"
 			if value != "on" && value != "off" {
 				return fmt.Errorf("want on or off")
 			}
 			return nil
+		}},
+	{"shared-limit", text, "BYTES", []string{"0"},
+		"how much vertex data others of this host may map, for example 4GiB; 0: 1TiB",
+		func(n *node, value string) (err error) {
+			n.options.SharedLimit, err = parseBytes(value)
+			return err
+		}},
+	{"shared-warm", text, "BYTES", []string{"0"},
+		"how much of it gets its pages at the start, in the background",
+		func(n *node, value string) (err error) {
+			n.options.SharedWarm, err = parseBytes(value)
+			return err
 		}},
 	{"spin", text, "DURATION", []string{"50us"}, // core.DefaultSpin
 		"how long whoever waits for a frame polls before it sleeps; 0: never",

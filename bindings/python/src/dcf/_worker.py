@@ -58,6 +58,8 @@ class Worker(_dcf.Worker):
         timeout: float | None = None,
         spin: float | None = None,
         shared_memory: bool = True,
+        shared_limit: int = 0,
+        shared_warm: int = 0,
         insecure: bool = False,
         log: str | None = None,
     ) -> None:
@@ -70,6 +72,7 @@ class Worker(_dcf.Worker):
         config = "insecure = true\n" if insecure else ""
         if not shared_memory:
             config += "shared_memory = false\n"
+        config += f"shared_limit = {shared_limit:d}\nshared_warm = {shared_warm:d}\n"
         if log is not None:
             config += f'log = "{log}"\n'
         self._open(
@@ -384,6 +387,8 @@ def open(  # noqa: A001 - dcf.open, as in gzip.open
     timeout: float | None = None,
     spin: float | None = None,
     shared_memory: bool = True,
+    shared_limit: int = 0,
+    shared_warm: int = 0,
     insecure: bool = False,
     log: str | None = None,
 ) -> Worker:
@@ -395,8 +400,11 @@ def open(  # noqa: A001 - dcf.open, as in gzip.open
     the bytes of vertex data, 0 is half of the machine's memory. `timeout` is in seconds and the
     default of everything that waits, None is 30. `spin` is how long, in seconds, a caller spins
     before it sleeps; None adapts. With `shared_memory` workers of this host and user that meet over
-    a socket go on over shared memory. `insecure` allows to listen beyond loopback without TLS.
-    `log` writes to stderr from that level on: "debug", "info", "warn" or "error".
+    a socket go on over shared memory. `shared_limit` bounds the bytes of vertex data that they may
+    map, 0 is 1 TiB, and `shared_warm` is how many of those get their pages at the start, in the
+    background; both are of the process, whose first worker decides. `insecure` allows to listen
+    beyond loopback without TLS. `log` writes to stderr from that level on: "debug", "info", "warn"
+    or "error".
 
     >>> with dcf.open() as worker:
     ...     prices = worker.put("prices", {"price": [2.0, 3.5]})
@@ -411,6 +419,8 @@ def open(  # noqa: A001 - dcf.open, as in gzip.open
         timeout=timeout,
         spin=spin,
         shared_memory=shared_memory,
+        shared_limit=shared_limit,
+        shared_warm=shared_warm,
         insecure=insecure,
         log=log,
     )

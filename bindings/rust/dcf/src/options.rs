@@ -80,6 +80,19 @@ impl Options {
         self
     }
 
+    /// The most bytes of vertex data that workers of this host may map; without it 1 TiB. It is of the
+    /// process, whose first worker decides.
+    pub fn shared_limit(mut self, bytes: u64) -> Self {
+        self.keys.push_str(&format!("shared_limit = {bytes}\n"));
+        self
+    }
+
+    /// How many bytes of those get their pages at the start, in the background.
+    pub fn shared_warm(mut self, bytes: u64) -> Self {
+        self.keys.push_str(&format!("shared_warm = {bytes}\n"));
+        self
+    }
+
     /// Allows to listen beyond loopback without TLS.
     pub fn insecure(mut self) -> Self {
         self.keys.push_str("insecure = true\n");
