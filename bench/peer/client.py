@@ -155,8 +155,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each case")
     options = parser.parse_args()
     with dcf.open(join=options.server) as worker:
+        item = worker.vertex("item")
+        how = worker.measure(native("bench.add"), item, arguments=ARGUMENTS).served_how
         cases = measure(worker, options.seconds)
-    print(json.dumps({"version": dcf.__version__, "cases": cases}))
+    print(json.dumps({"version": dcf.__version__, "served_how": how, "cases": cases}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // Command dcfpeer runs the cases in which dcf is compared with other systems, from C and from
-// Python, against two servers over TCP, and prints one line of JSON. See docs/bench.md.
+// Python, against two servers of this host, and prints one line of JSON. See docs/bench.md.
 package main
 
 import (
@@ -41,8 +41,9 @@ type memory struct {
 
 // client is what a program in C or Python prints.
 type client struct {
-	Version string          `json:"version"`
-	Cases   json.RawMessage `json:"cases"`
+	Version   string          `json:"version"`
+	ServedHow string          `json:"served_how"`
+	Cases     json.RawMessage `json:"cases"`
 }
 
 func main() {
@@ -66,7 +67,7 @@ func run(build, python string, seconds float64) (l *line, err error) {
 			CPU: process.AnyCPU}
 	}
 	l = &line{Peer: "dcf", Lang: "c", Notes: []string{
-		"all over loopback TCP; the functions are in C and run in the server, for Python callers too",
+		"the functions are in C and run in the server, for Python callers too",
 		"the first server holds 72 MiB of data at idle",
 		"call_pipelined: 64 calls in one dcf_queue_submit; from Python 64 calls of Worker.submit",
 		"fanout_agg: 2 servers, one call of 8 targets",
@@ -101,6 +102,7 @@ func run(build, python string, seconds float64) (l *line, err error) {
 		return nil, err
 	}
 	l.Version, l.Cases = c.Version, c.Cases
+	l.Notes = append(l.Notes, "calls from C are served by way of: "+c.ServedHow)
 	if python != "" {
 		command := &process.Command{Path: python, Args: append([]string{"bench/peer/client.py"}, args...),
 			Env: []string{"PYTHONPATH=" + filepath.Join(build, "bench", "python")}, CPU: process.AnyCPU}
@@ -108,6 +110,7 @@ func run(build, python string, seconds float64) (l *line, err error) {
 			return nil, err
 		}
 		l.PythonClient = c.Cases
+		l.Notes = append(l.Notes, "calls from Python are served by way of: "+c.ServedHow)
 	}
 	if l.RSSAfter, err = memoryOf(first.PID()); err != nil {
 		return nil, err
