@@ -78,11 +78,11 @@ func TestWakeUpsAreCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, after-own, int64(sleeps))
 
-	s, err := shell("echo ready; cat").Serve()
+	s, err := shell("/bin/true; echo ready; cat").Serve()
 	require.NoError(t, err)
 	count, err := WakeUps(s.PID())
 	require.NoError(t, err)
-	require.Positive(t, count, "it waits for its input")
+	require.Positive(t, count, "it waited for its child")
 	require.NoError(t, s.Stop())
 	_, err = WakeUps(s.PID())
 	require.ErrorContains(t, err, "has it ended?")

@@ -63,7 +63,7 @@ func startNode(node *exec.Cmd) (string, error) {
 	words := strings.Fields(line)
 	if err != nil || len(words) < 3 || words[0] != "listening" {
 		kill(node)
-		return "", fmt.Errorf("dcfnode did not say where it listens, but %q: %v", line, err)
+		return "", fmt.Errorf("dcfnode did not say where it listens, but %q", line)
 	}
 	return words[2], nil
 }

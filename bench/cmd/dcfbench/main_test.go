@@ -87,7 +87,7 @@ func TestCasesOfSharedMemory(t *testing.T) {
 		"shm":      blocksOf + check,
 		"tables":   blocksOf + check,
 		"rust":     blocksOf + check,
-		"crowd":    blocksOf + check + crowd,
+		"crowd":    blocksOf + check + "\n" + crowd,
 	})
 	results, err := runWith(t, folder, "-bench", "^shm/(c|c-to-c|sum-64MiB|1000-clients|asleep-two-cpus|rust)$|graphsum-shm")
 	require.NoError(t, err)
