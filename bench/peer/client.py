@@ -155,9 +155,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each case")
     options = parser.parse_args()
     with dcf.open(join=options.server) as worker:
-        item = worker.vertex("item")
-        how = worker.measure(native("bench.add"), item, arguments=ARGUMENTS).served_how
         cases = measure(worker, options.seconds)
+        how = worker.measure("bench.add", "item", arguments=ARGUMENTS).served_how
     print(json.dumps({"version": dcf.__version__, "served_how": how, "cases": cases}))
 
 
