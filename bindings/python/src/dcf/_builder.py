@@ -7,13 +7,14 @@ import os
 import struct
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _dcf
 
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
+    from typing import Any, Protocol
 
     import numpy
     from typing_extensions import CapsuleType, Self
