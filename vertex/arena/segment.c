@@ -381,6 +381,14 @@ void dcf_segments_count(dcf_segments_usage* out) {
   pthread_mutex_unlock(&lock);
 }
 
+int dcf_segments_has(uint64_t id) {
+  int found = 0;
+  pthread_mutex_lock(&lock);
+  for (size_t i = 0; i < segment_count && !found; i++) found = segments[i]->id == id;
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
 int dcf_segments_file(uint64_t id, size_t* size) {
   int fd = -ENOENT;
   pthread_mutex_lock(&lock);

@@ -80,6 +80,8 @@ void dcf_segments_count(dcf_segments_usage* out);
 
 /* A descriptor to read a segment, which the caller closes, or -errno. */
 int dcf_segments_file(uint64_t id, size_t* size);
+/* Whether a segment is still there. */
+int dcf_segments_has(uint64_t id);
 
 /* Around a fork nobody else may hold the lock, or nobody could have it in the child. */
 void dcf_segments_before_fork(void);

@@ -133,6 +133,10 @@ func SegmentFile(segment uint64) (file *os.File, size int64, err error) {
 	return os.NewFile(uintptr(fd), "segment"), int64(bytes), nil
 }
 
+// HasSegment says whether a segment of this process, which Locate gave, is still there. One without
+// blocks may go at any time; its number is not used again.
+func HasSegment(segment uint64) bool { return C.dcf_segments_has(C.uint64_t(segment)) != 0 }
+
 // SharedUsage is what the segments of this process take.
 type SharedUsage struct {
 	Segments int

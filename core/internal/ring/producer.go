@@ -118,6 +118,16 @@ func (p *Producer) look() {
 	p.taken, p.read = taken, read
 }
 
+// Sent is how many slots were filled so far, and Taken how many of them the consumer has taken, as far as
+// it told.
+func (p *Producer) Sent() uint64 { return p.next }
+
+// Taken is described at Sent.
+func (p *Producer) Taken() uint64 {
+	p.look()
+	return p.taken
+}
+
 // Err says whether the consumer claimed what cannot be: status.Corrupt.
 func (p *Producer) Err() error { return p.failure }
 

@@ -11,6 +11,7 @@ import (
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
+	"dcf/vertex"
 	"dcf/wire"
 )
 
@@ -29,6 +30,9 @@ type conn struct {
 
 	outbox
 	inbox
+	ears     ears
+	lender   lender
+	borrower borrower
 }
 
 var _ transport.Conn = (*conn)(nil)
@@ -36,13 +40,20 @@ var _ transport.Conn = (*conn)(nil)
 // newConn takes over a connected socket and the connection's memory, also where it fails.
 func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*conn, error) {
 	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer, memory: memory}
-	c.sock.Free = func() { _ = unix.Munmap(memory) }
+	c.sock.Free = func() {
+		c.ears.free()
+		_ = unix.Munmap(memory)
+	}
+	c.lender.c = c
 	sent, received := memory[:ring.Bytes], memory[ring.Bytes:]
 	if !dialed {
 		sent, received = received, sent
 	}
 	c.outbox.init(c, sent)
 	c.inbox.init(c, received)
+	if c.trust = vertex.TrustNone; dialed {
+		c.trust = vertex.TrustPublished // what its owner answers with does not change
+	}
 	if err := t.poller.Watch(fd, &c.place, c.hangUp); err != nil {
 		c.sock.Close()
 		return nil, err
@@ -57,11 +68,10 @@ func (c *conn) hangUp() {
 		return
 	}
 	defer c.sock.Leave()
-	e := refusalIn(c.sock.FD, c.peer)
-	if e == nil {
-		e = status.Errorf(status.Unavailable, "%s closed the connection", c.peer)
+	if err := c.hear(); err != nil {
+		c.failure.CompareAndSwap(nil, status.From(err))
 	}
-	c.failure.CompareAndSwap(nil, e)
+	c.failure.CompareAndSwap(nil, status.Errorf(status.Unavailable, "%s closed the connection", c.peer))
 	c.hungUp.Store(true)
 	c.outbox.abandon()
 	c.inbox.ring.Interrupt()
@@ -77,6 +87,7 @@ func (c *conn) Abort(reason error) {
 		_ = unix.Shutdown(c.sock.FD, unix.SHUT_RDWR)
 		c.inbox.ring.Interrupt()
 		c.outbox.abandon()
+		c.lender.end()
 		c.sock.Close()
 	})
 }
@@ -91,8 +102,8 @@ func (c *conn) Close(deadline int64) error {
 // Peer gives the address that was dialled, or where the peer came in.
 func (c *conn) Peer() string { return c.peer }
 
-// SplitsBulk is true: a ring delivers nothing before what stands ahead of it.
-func (c *conn) SplitsBulk() bool { return true }
+// SplitsBulk is false: what is large is lent, and delays nothing.
+func (c *conn) SplitsBulk() bool { return false }
 
 // SetLimits bounds the frames that are received from now on.
 func (c *conn) SetLimits(limits wire.Limits) { c.limits = limits }

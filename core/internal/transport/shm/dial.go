@@ -14,13 +14,14 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 	if err != nil {
 		return nil, err
 	}
+	t.share()
 	fd, err := socket.Dial(unix.AF_UNIX, to, address, deadline)
 	if err != nil {
 		return nil, err
 	}
 	var memory []byte
 	if err = t.admit(fd, address); err == nil {
-		memory, err = share(fd, address)
+		memory, err = handOver(fd, address)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
@@ -33,8 +34,8 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 	return c, nil
 }
 
-// share makes the memory of a connection and hands it to the listener.
-func share(fd int, peer string) ([]byte, error) {
+// handOver makes the memory of a connection and hands it to the listener.
+func handOver(fd int, peer string) ([]byte, error) {
 	shared, err := newMemory()
 	if err != nil {
 		return nil, err

@@ -12,17 +12,13 @@ import (
 )
 
 // A dialer sends its greeting with the descriptor of the memory, and goes on. A listener says something only
-// where it refuses, and then closes the socket. All else that passes through it are single bytes that
-// wake who receives.
+// where it refuses, and then closes the socket. All else that passes through it is said in ears.go.
 
 const (
 	magic = "dcf-shm\n"
 	// layout is the version of the greeting and of the memory's layout.
-	layout        = 1
+	layout        = 2
 	greetingBytes = len(magic) + 8
-	// refusal begins a listener's words to a dialer that it refuses; no wake-up is that byte.
-	refusal = '!'
-	wakeUp  = '.'
 )
 
 func greeting() []byte {
@@ -66,7 +62,7 @@ func rights(control []byte) (descriptors []int, err error) {
 		descriptors, err = append(descriptors, some...), errors.Join(err, failure)
 	}
 	if err != nil {
-		err = status.Errorf(status.Corrupt, "the greeting's descriptors cannot be read: %w", err)
+		err = status.Errorf(status.Corrupt, "descriptors that came cannot be read: %w", err)
 	}
 	return descriptors, err
 }
@@ -100,8 +96,7 @@ func refuse(fd int, reason error) {
 		unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 }
 
-// refusalIn reads what a peer said on the socket since the last time, and gives its refusal, or nil: it
-// said nothing but wake-ups.
+// refusalIn gives the refusal of a listener that a dialer has no connection to yet, or nil.
 func refusalIn(fd int, peer string) *status.Error {
 	var b [maxRefusalBytes]byte
 	n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT)
@@ -112,6 +107,10 @@ func refusalIn(fd int, peer string) *status.Error {
 	if !refused {
 		return nil
 	}
+	return errRefused(peer, words)
+}
+
+func errRefused(peer string, words []byte) *status.Error {
 	return status.Errorf(status.Unavailable, "%s refused: %s", peer, bytes.ToValidUTF8(words, []byte("?")))
 }
 

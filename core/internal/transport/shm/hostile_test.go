@@ -380,7 +380,7 @@ func TestForeignInput(t *testing.T) {
 func TestImpossibleCursors(t *testing.T) {
 	for name, at := range map[string]int{"slots": 0, "bytes": 8} {
 		t.Run(name, func(t *testing.T) {
-			near, _ := connected(t, New())
+			near, _ := connected(t, copying())
 			hostile := memoryOf(near)[:ring.Bytes]
 			copy(hostile[at:], "\xff\xff\xff\xff\xff\xff\xff")
 			value := udf.Value{Bytes: make([]byte, 1<<20)}

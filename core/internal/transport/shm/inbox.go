@@ -1,14 +1,12 @@
 package shm
 
 import (
-	"encoding/binary"
 	"sync/atomic"
 	"time"
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
-	"dcf/core/status"
 	"dcf/vertex"
 	"dcf/wire"
 )
@@ -22,8 +20,9 @@ type inbox struct {
 	spin   transport.Spin
 	over   bool // nothing is to come, and the memory is not used any more
 
-	header  []byte  // of the frame that is here, or nil
-	stream  arrival // the frame that is being received in pieces
+	header  []byte       // of the frame that is here, or nil
+	stream  arrival      // the frame that is being received in pieces
+	trust   vertex.Trust // in what is lent
 	message [ring.MaxMessage]byte
 
 	framesReceived, bytesReceived atomic.Uint64
@@ -74,6 +73,10 @@ func (i *inbox) look() (whole bool, err error) {
 			return false, i.c.reason()
 		case !found:
 			return false, nil
+		case kind == kindReturn || kind == kindForget:
+			if err := i.noted(kind, message); err != nil {
+				return false, err
+			}
 		case kind == kindFrame && i.stream.headerLen == 0:
 			if err := wire.CheckHeader(len(message), i.limits); err != nil {
 				return false, err
@@ -86,55 +89,6 @@ func (i *inbox) look() (whole bool, err error) {
 		}
 	}
 	return true, nil
-}
-
-// collect takes a message of a frame that comes in pieces, and the bytes that it tells of.
-func (i *inbox) collect(kind uint8, message []byte) (err error) {
-	s := &i.stream
-	switch {
-	case kind == kindStart && s.headerLen == 0 && len(message) == startBytes:
-		if s.headerLen, s.bodyLen, err = wire.ParsePrefix(message, i.limits); err != nil {
-			return err
-		}
-		message = message[wire.PrefixBytes:]
-	case kind == kindPiece && s.headerLen > 0 && len(message) == pieceBytes:
-	default:
-		return status.Errorf(status.Corrupt, "%s sent a message of kind %d with %d bytes where that "+
-			"cannot be", i.c.peer, kind, len(message))
-	}
-	size := int64(binary.LittleEndian.Uint32(message))
-	headerLeft := int64(s.headerLen - len(s.header))
-	if size == 0 || size > maxPiece || size > headerLeft+s.bodyLen-s.bodyGot {
-		return status.Errorf(status.Corrupt, "%s sent a piece of %d bytes of a frame of which %d are to "+
-			"come", i.c.peer, size, headerLeft+s.bodyLen-s.bodyGot)
-	}
-	return i.read(size, headerLeft)
-}
-
-// read reads the bytes of a piece, those of the header first.
-func (i *inbox) read(size, headerLeft int64) error {
-	s := &i.stream
-	// The memory for a header grows with what really came, not with what a prefix promises.
-	n := int(min(size, headerLeft))
-	s.header = append(s.header, make([]byte, n)...)
-	i.ring.Read(s.header[len(s.header)-n:])
-	if rest := size - int64(n); rest > 0 {
-		if s.body == nil {
-			body, err := vertex.NewBody(int(s.bodyLen))
-			if err != nil {
-				return status.Errorf(status.Exhausted, "a frame of %d bytes from %s: %w",
-					s.bodyLen, i.c.peer, err)
-			}
-			s.body = body
-		}
-		i.ring.Read(s.body.Bytes()[s.bodyGot : s.bodyGot+rest])
-		s.bodyGot += rest
-	}
-	i.ring.EndPiece()
-	if s.whole() {
-		i.header = s.header
-	}
-	return nil
 }
 
 // Take decodes the frame that Next found.
@@ -173,6 +127,7 @@ func (i *inbox) end(reason error) error {
 	if !i.over {
 		i.over, i.header = true, nil
 		i.stream.release()
+		i.c.borrower.end()
 		i.c.sock.Leave()
 	}
 	return i.c.reason()
@@ -218,8 +173,8 @@ func (i *inbox) Descriptor() int {
 
 // armSocket makes the socket readable when something is published from now on, and no earlier.
 func (i *inbox) armSocket() {
-	if e := refusalIn(i.c.sock.FD, i.c.peer); e != nil {
-		i.c.failure.CompareAndSwap(nil, e)
+	if err := i.c.hear(); err != nil {
+		i.c.Abort(err)
 	}
 	i.ring.ArmElsewhere()
 }

@@ -1,6 +1,11 @@
 package shm
 
-import "time"
+import (
+	"time"
+
+	"dcf/core/internal/transport"
+	"dcf/vertex/arena"
+)
 
 const (
 	// greetTimeout is how long a dialer may take to hand its memory over.
@@ -22,6 +27,24 @@ const (
 	// milliseconds of calls.
 	aroundRounds = 128
 	quietRounds  = 8192
+	// minLentBytes is the size of a buffer from which it is lent rather than copied.
+	minLentBytes = 16 << 10
+	// maxLent is how many buffers of one frame are lent; further ones are copied.
+	maxLent = 16 << 10
+	// maxLoans is how many frames that a peer has not given back may be lent over a connection, and
+	// maxLentBytes how many bytes; more is copied.
+	maxLoans     = 16 << 10
+	maxLentBytes = 64 << 30
+	// maxFlightBytes is how many bytes may be lent by frames that the peer has not taken yet; more is
+	// copied, and so queued, where back pressure sees it.
+	maxFlightBytes = 4 * transport.MaxQueuedBytes
+	// maxSegments is how many segments a peer is told of over a connection, and may tell of. One that
+	// is gone no longer counts.
+	maxSegments = arena.MaxSegments
+	// maxMappedBytes is how many bytes of addresses the segments of all other processes take.
+	maxMappedBytes = 16 << 40
+	// maxWords is how often the socket is read at a time: a peer that never stops writes to nobody.
+	maxWords = 4 * maxSegments
 	// maxRefusalBytes is the length of a listener's words to a dialer that it refuses.
 	maxRefusalBytes = 512
 )

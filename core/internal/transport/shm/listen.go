@@ -18,6 +18,7 @@ func (t *Transport) Listen(address string, _ bool) (transport.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.share()
 	bound, err := socket.Listen(&t.poller, unix.AF_UNIX, at, address)
 	if err != nil {
 		return nil, err
@@ -147,6 +148,9 @@ func (l *listener) await(fd int, peer string) error {
 
 // named names the peer in what is wrong with its greeting.
 func named(peer string, err error) error {
+	if err == nil {
+		return nil
+	}
 	e := *status.From(err)
 	e.Message = peer + ": " + e.Message
 	return &e

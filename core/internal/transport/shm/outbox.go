@@ -22,17 +22,43 @@ type outbox struct {
 	mu      sync.Mutex
 	room    *sync.Cond // queue became shorter, a slice passed, or the connection ended
 	ring    ring.Producer
-	encoder *wire.Encoder
 	scratch []byte
 	queue   []*parcel // while it is not empty the writer runs
 	writing bool
 	ended   bool
 
-	appended   uint64       // bytes of all frames so far
+	appended   uint64       // bytes of all frames so far, without those that are lent
 	framesSent uint64       // frames so far
+	bytesSent  uint64       // bytes of these
 	unseen     uint64       // bytes in the ring that were not published
 	queued     atomic.Int64 // bytes in queue
 	lost       uint64       // once it ended: bytes that the peer can never see
+
+	notes  notes
+	flight []flight // frames that lend, in the ring or taken lately
+	lent   int64    // bytes of flight
+}
+
+// flight is a frame that lends, and that the peer has taken when it has taken so many slots.
+type flight struct {
+	slots uint64
+	bytes int64
+}
+
+// willing says whether a frame with values of that size may lend.
+func (o *outbox) willing(bytes int64) bool {
+	if bytes < minLentBytes {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return false
+	}
+	for taken := o.ring.Taken(); len(o.flight) > 0 && o.flight[0].slots <= taken; o.flight = o.flight[1:] {
+		o.lent -= o.flight[0].bytes
+	}
+	return (o.lent == 0 || bytes <= maxFlightBytes-o.lent) && o.c.lender.willing(bytes)
 }
 
 func (o *outbox) init(c *conn, memory []byte) {
@@ -43,13 +69,13 @@ func (o *outbox) init(c *conn, memory []byte) {
 
 // Send appends a frame.
 func (o *outbox) Send(f *wire.Frame) (int64, uint64, error) {
+	if !wire.Small(f) {
+		return o.sendLarge(f)
+	}
 	o.mu.Lock()
 	if o.ended {
 		o.mu.Unlock()
 		return 0, 0, o.c.reason()
-	}
-	if !wire.Small(f) {
-		return o.sendLarge(f)
 	}
 	frame, err := wire.Append(o.scratch[:0], f)
 	if err != nil {
@@ -58,9 +84,7 @@ func (o *outbox) Send(f *wire.Frame) (int64, uint64, error) {
 	}
 	o.scratch = frame
 	size := len(frame)
-	o.appended += uint64(size)
-	o.framesSent++
-	end := o.appended
+	end := o.stand(int64(size), int64(size))
 	if len(o.queue) == 0 && small(size) && o.ring.Put(kindFrame, frame[wire.PrefixBytes:]) {
 		if o.unseen += uint64(size); o.ring.Unpublished() >= publishSlots {
 			o.publish()
@@ -68,46 +92,61 @@ func (o *outbox) Send(f *wire.Frame) (int64, uint64, error) {
 		o.mu.Unlock()
 		return int64(size), end, nil
 	}
-	o.add(&parcel{head: frame, left: int64(size)}, nil)
-	o.scratch = cleared(o.scratch)
+	o.add(&parcel{head: frame, left: int64(size)}, nil, nil)
+	o.scratch = emptied(o.scratch)
 	o.mu.Unlock()
 	return int64(size), end, nil
 }
 
-// sendLarge sends a frame that has a body, and unlocks mu.
+// stand counts a frame and gives where it ends in the stream, in which it takes that many bytes.
+func (o *outbox) stand(size, stream int64) (end uint64) {
+	o.framesSent++
+	o.bytesSent += uint64(size)
+	o.appended += uint64(stream)
+	return o.appended
+}
+
+var encoders = sync.Pool{New: func() any { return new(wire.Encoder) }}
+
+// sendLarge sends a frame that has a body. What it takes to have large values where the peer finds them
+// delays nobody else.
 func (o *outbox) sendLarge(f *wire.Frame) (int64, uint64, error) {
-	defer o.mu.Unlock()
-	if o.encoder == nil {
-		o.encoder = new(wire.Encoder)
-	}
-	header, body, bodyLen, err := o.encoder.Encode(f)
+	e := encoders.Get().(*wire.Encoder)
+	defer func() {
+		e.Release()
+		encoders.Put(e)
+	}()
+	e.Share = o.willing(transport.BulkBytes(f.Message))
+	header, body, bodyLen, err := e.Encode(f)
 	if err != nil {
 		return 0, 0, err
 	}
 	size := int64(len(header)) + bodyLen
-	o.appended += uint64(size)
-	o.framesSent++
-	end := o.appended
-	o.add(&parcel{head: header, body: body, left: size}, f)
-	o.encoder.Release()
+	p := &parcel{head: header, body: body, left: size}
+	if e.Share {
+		o.c.lender.lend(p, f, e)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		if p.loan != 0 {
+			o.c.lender.cancel(p.loan)
+		}
+		return 0, 0, o.c.reason()
+	}
+	end := o.stand(size, p.left)
+	e = o.add(p, f, e)
 	return size, end, nil
 }
 
-// cleared gives a buffer back for reuse, unless it grew large.
-func cleared(buffer []byte) []byte {
-	if cap(buffer) > transport.MaxKeptBytes {
-		return nil
-	}
-	return buffer[:0]
-}
-
-// add sends a frame whose memory is the sender's: f is what its body belongs to, if it has one. What the
-// ring does not take is kept and queued.
-func (o *outbox) add(p *parcel, f *wire.Frame) {
+// add sends a frame whose memory is the sender's: f is what its body belongs to, and e what encoded it, if
+// it has one. What the ring does not take is kept and queued, perhaps with the encoder: next is one that
+// is free.
+func (o *outbox) add(p *parcel, f *wire.Frame, e *wire.Encoder) (next *wire.Encoder) {
 	whole := len(p.body)
 	if len(o.queue) == 0 {
 		for p.left > 0 {
-			done := p.put(&o.ring)
+			done := o.put(p)
 			if done == 0 {
 				break
 			}
@@ -117,19 +156,45 @@ func (o *outbox) add(p *parcel, f *wire.Frame) {
 			}
 		}
 		if p.left == 0 {
-			return
+			return e
 		}
 	}
-	kept := &parcel{head: append([]byte(nil), p.head...), left: p.left, started: p.started}
+	kept := *p
+	kept.head = append([]byte(nil), p.head...)
 	if len(p.body) > 0 {
-		kept.kept, o.encoder = transport.Keep(f, p.body, 0, o.encoder)
+		kept.kept, e = transport.Keep(f, p.body, 0, e)
 		kept.body = kept.kept.Pieces
 	}
 	o.queued.Add(p.left)
-	o.queue = append(o.queue, kept)
+	o.queue = append(o.queue, &kept)
+	o.follow()
+	return e
+}
+
+// follow has the writer send what the ring has no room for.
+func (o *outbox) follow() {
 	if !o.writing && o.c.sock.Enter() {
 		o.writing = true
 		go o.write()
+	}
+}
+
+// put puts some of a frame into the ring and says how much.
+func (o *outbox) put(p *parcel) (done int64) {
+	if done = p.put(&o.ring); p.left == 0 {
+		o.pass(p)
+	}
+	return done
+}
+
+// pass says that nothing more of a frame goes into the ring.
+func (o *outbox) pass(p *parcel) {
+	loan, lent := p.loan, p.lent
+	p.release()
+	if loan != 0 {
+		o.flight = append(o.flight, flight{o.ring.Sent(), lent})
+		o.lent += lent
+		o.c.lender.pass(loan)
 	}
 }
 
@@ -183,7 +248,7 @@ func (o *outbox) write() {
 func (o *outbox) step() (done int64, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended || len(o.queue) == 0 {
+	if o.ended || len(o.queue) == 0 && o.notes.unsaid() == 0 {
 		o.writing = false
 		o.dropQueue()
 		return -1, nil
@@ -203,15 +268,15 @@ func (o *outbox) step() (done int64, err error) {
 // move moves queue into the ring, up to a piece of a large frame or publishSlots of small ones, and
 // shows it to the peer.
 func (o *outbox) move() (done int64) {
+	said := o.putNotes()
 	for len(o.queue) > 0 && done < maxPiece && o.ring.Unpublished() < publishSlots {
 		p := o.queue[0]
-		n := p.put(&o.ring)
+		n := o.put(p)
 		if n == 0 {
 			break
 		}
 		done += n
 		if p.left == 0 {
-			p.release()
 			o.queue[0] = nil
 			o.queue = o.queue[1:]
 		}
@@ -224,7 +289,7 @@ func (o *outbox) move() (done int64) {
 	if o.ring.Wake() {
 		wake(&o.c.sock)
 	}
-	return done
+	return done + said
 }
 
 // Written is how many bytes the peer can see.
@@ -285,7 +350,7 @@ func (o *outbox) abandon() {
 
 func (o *outbox) dropQueue() {
 	for _, p := range o.queue {
-		p.release()
+		o.pass(p)
 	}
 	o.queue = nil
 	o.queued.Store(0)
@@ -294,5 +359,5 @@ func (o *outbox) dropQueue() {
 func (o *outbox) count(all *transport.Counters) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	all.FramesSent, all.BytesSent = o.framesSent, o.appended
+	all.FramesSent, all.BytesSent = o.framesSent, o.bytesSent
 }

@@ -14,6 +14,7 @@ import (
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
+	"dcf/vertex/arena"
 )
 
 // Transport makes connections through shared memory; addresses are "shm:///path", a socket file, and
@@ -23,12 +24,20 @@ type Transport struct {
 	// transport.StallAfter. It is set before the first use.
 	StallAfter time.Duration
 
-	poller socket.Poller
+	// Share is how memory is shared that peers read where it lies. The first transport of the process
+	// that is used decides; it is set before.
+	Share arena.Options
+
+	poller    socket.Poller
+	lifelines lifelines
+	sharing   sync.Once
 
 	grouping sync.Mutex
 	group    *group // under grouping: of those that receive requests; nil: not asked for yet
 	// credentials says who is at the other end of a socket. A test may say something else.
 	credentials func(fd int) (*unix.Ucred, error)
+	// maxLoans is maxLoans but in tests.
+	maxLoans int
 	// greetTimeout is greetTimeout but in tests.
 	greetTimeout time.Duration
 }
@@ -37,7 +46,7 @@ var _ transport.Transport = (*Transport)(nil)
 
 // New makes a Transport.
 func New() *Transport {
-	return &Transport{credentials: credentials, greetTimeout: greetTimeout}
+	return &Transport{credentials: credentials, maxLoans: maxLoans, greetTimeout: greetTimeout}
 }
 
 // Schemes gives "shm".
@@ -45,12 +54,16 @@ func (t *Transport) Schemes() []string { return []string{scheme} }
 
 // Close frees what watches the connections. All connections and listeners are closed before.
 func (t *Transport) Close() error {
-	t.poller.Close()
+	t.lifelines.close(&t.poller)
 	if t.group != nil {
 		t.group.free()
 	}
 	return nil
 }
+
+// share makes large blocks of this process lie where peers find them. Where that fails, what is sent is
+// copied.
+func (t *Transport) share() { t.sharing.Do(func() { _ = arena.Share(t.Share) }) }
 
 func (t *Transport) stallAfter() time.Duration {
 	if t.StallAfter > 0 {

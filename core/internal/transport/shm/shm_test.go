@@ -78,5 +78,7 @@ func TestConformance(t *testing.T) {
 	} {
 		subject.New = func() transport.Transport { return New() }
 		t.Run(name, func(t *testing.T) { transporttest.Run(t, subject) })
+		subject.New = func() transport.Transport { return copying() }
+		t.Run(name+" without loans", func(t *testing.T) { transporttest.Run(t, subject) })
 	}
 }

@@ -85,7 +85,7 @@ func TestDeathOfTheOtherProcess(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, child := dialProcess(t, New(), "silent")
+			c, child := dialProcess(t, copying(), "silent")
 			ended := make(chan error, 1)
 			go func() { ended <- state(c) }()
 			time.AfterFunc(20*time.Millisecond, func() { _ = child.Signal(syscall.SIGKILL) })
@@ -97,7 +97,7 @@ func TestDeathOfTheOtherProcess(t *testing.T) {
 // A process that is stopped takes nothing: the sender waits for room as long as it is told, and goes on
 // when the process does.
 func TestStoppedProcess(t *testing.T) {
-	c, child := dialProcess(t, New(), "echo")
+	c, child := dialProcess(t, copying(), "echo")
 	require.NoError(t, child.Signal(syscall.SIGSTOP))
 	sent := 0
 	for c.Queued() <= transport.MaxQueuedBytes/2 {
@@ -117,7 +117,7 @@ func TestStoppedProcess(t *testing.T) {
 
 // One that is stopped for long is cut.
 func TestStalledProcessIsCut(t *testing.T) {
-	tr := New()
+	tr := copying()
 	tr.StallAfter = 100 * time.Millisecond
 	c, child := dialProcess(t, tr, "echo")
 	require.NoError(t, child.Signal(syscall.SIGSTOP))
@@ -139,4 +139,11 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	require.NoError(t, err)
 	far.Skip()
 	require.LessOrEqual(t, residentPages(t, near), 4*os.Getpagesize())
+}
+
+// copying gives a transport that lends nothing.
+func copying() *Transport {
+	tr := New()
+	tr.maxLoans = 0
+	return tr
 }
