@@ -46,8 +46,11 @@ func BenchmarkLocal(b *testing.B) {
 	}
 }
 
-func BenchmarkTCP(b *testing.B) {
-	server, err := Open(Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, NoSharedMemory: true,
+func BenchmarkTCP(b *testing.B)          { benchmarkRemote(b, true) }
+func BenchmarkSharedMemory(b *testing.B) { benchmarkRemote(b, false) }
+
+func benchmarkRemote(b *testing.B, socket bool) {
+	server, err := Open(Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, NoSharedMemory: socket,
 		UDFs: []udf.Definition{echoOf("echo")}})
 	if err != nil {
 		b.Fatal(err)
