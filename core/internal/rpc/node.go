@@ -94,7 +94,7 @@ func Open(cfg Config) *Node {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Timing = cfg.Timing.withDefaults()
+	cfg.Timing, cfg.Spin = cfg.Timing.withDefaults(), transport.SpinLimit(cfg.Spin)
 	n := &Node{
 		cfg:        cfg,
 		closing:    make(chan struct{}),
