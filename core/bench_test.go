@@ -9,9 +9,9 @@ import (
 	"dcf/vertex"
 )
 
-// echoOf answers with the first half of its arguments, and touches its vertex.
-func echoOf(name string) udf.Definition {
-	return udf.Definition{Kind: udf.KindGo, Name: name, Version: "1", Flags: udf.Short, Code: udf.Func{
+// echo answers with the first half of its arguments, and touches its vertex.
+func echo() udf.Definition {
+	return udf.Definition{Kind: udf.KindGo, Name: "echo", Version: "1", Flags: udf.Short, Code: udf.Func{
 		Calculate: func(in *udf.Input, out *udf.Output) error {
 			x := in.Batch.Int64(0)[0] + int64(in.Arguments.Bytes[0])
 			binary.LittleEndian.PutUint64(out.Reserve(8), uint64(x))
@@ -20,7 +20,7 @@ func echoOf(name string) udf.Definition {
 }
 
 func BenchmarkLocal(b *testing.B) {
-	w, err := Open(Options{UDFs: []udf.Definition{echoOf("echo")}})
+	w, err := Open(Options{UDFs: []udf.Definition{echo()}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -51,14 +51,14 @@ func BenchmarkSharedMemory(b *testing.B) { benchmarkRemote(b, false) }
 
 func benchmarkRemote(b *testing.B, socket bool) {
 	server, err := Open(Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, NoSharedMemory: socket,
-		UDFs: []udf.Definition{echoOf("echo")}})
+		UDFs: []udf.Definition{echo()}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer server.Close(time.Second)
 	v, _ := server.Put(PutOptions{Name: "x"}, vertex.Int64Batch("x", 1))
 	defer v.Release()
-	client, err := Open(Options{Join: server.Addresses(), UDFs: []udf.Definition{echoOf("echo")}})
+	client, err := Open(Options{Join: server.Addresses(), UDFs: []udf.Definition{echo()}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -117,4 +117,37 @@ func BenchmarkBuild64MiB(b *testing.B) {
 			build()
 		}
 	})
+}
+
+// BenchmarkQueue64 has 64 calls under way through shared memory.
+func BenchmarkQueue64(b *testing.B) {
+	server := open(b, Options{NodeID: 1, Listen: []string{"tcp://127.0.0.1:0"}, UDFs: []udf.Definition{echo()}})
+	v, _ := server.Put(PutOptions{Name: "x"}, vertex.Int64Batch("x", 1))
+	defer v.Release()
+	client := open(b, Options{Join: server.Addresses(), UDFs: []udf.Definition{echo()}})
+	remote, _ := client.OpenName("x")
+	fn, _ := client.OpenUDF("echo")
+	q, err := client.OpenQueue()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var calls, done [64]*Call
+	for i := range calls {
+		calls[i] = &Call{UDF: fn, Targets: []*Vertex{remote}, Buffer: make([]byte, 8),
+			Arguments: udf.Value{Bytes: make([]byte, 16)}}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := q.Submit(calls[:]); err != nil {
+			b.Fatal(err)
+		}
+		for left := len(calls); left > 0; {
+			n, err := q.Poll(done[:], 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			left -= n
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/call")
 }

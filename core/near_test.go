@@ -49,9 +49,9 @@ func sessionsOver(w *Worker, node uint64) map[string]int64 {
 	return over
 }
 
-func valueOver(t *testing.T, w *Worker, name string) ServedHow {
+func valueOver(t *testing.T, w *Worker) ServedHow {
 	t.Helper()
-	c := call(t, w, Call{UDF: function(t, w, "value"), TargetIDs: []vertex.ID{vertex.NameID(name)},
+	c := call(t, w, Call{UDF: function(t, w, "value"), TargetIDs: []vertex.ID{vertex.NameID("there")},
 		Buffer: make([]byte, 8), Timeout: patience})
 	require.Nil(t, c.Err)
 	require.Equal(t, int64(7), get(c.Result.Bytes))
@@ -65,7 +65,7 @@ func TestSharedMemoryByItself(t *testing.T) {
 		owner := open(t, Options{NodeID: 1, Listen: []string{listen}, UDFs: common(), Log: log.logger()})
 		put(t, owner, "there", 7)
 		guest := open(t, Options{NodeID: 2, Join: owner.Addresses(), UDFs: common(), Log: log.logger()})
-		require.Equal(t, SharedMem, valueOver(t, guest, "there"))
+		require.Equal(t, SharedMem, valueOver(t, guest))
 		require.Equal(t, map[string]int64{"shm": 1}, sessionsOver(guest, 1))
 		require.Equal(t, map[string]int64{"shm": 1}, sessionsOver(owner, 2))
 		require.Len(t, owner.Addresses(), 1)
@@ -93,7 +93,7 @@ func TestSharedMemoryByAddress(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	require.Equal(t, []string{"shm://" + path}, owner.Addresses())
 	guest := open(t, Options{NodeID: 2, Join: owner.Addresses(), UDFs: common()})
-	require.Equal(t, SharedMem, valueOver(t, guest, "there"))
+	require.Equal(t, SharedMem, valueOver(t, guest))
 	require.NoError(t, owner.Close(patience))
 	require.NoFileExists(t, path)
 
@@ -113,7 +113,7 @@ func TestSharedMemoryOff(t *testing.T) {
 		put(t, owner, "there", 7)
 		guest := open(t, Options{NodeID: 2, Join: owner.Addresses(), UDFs: common(), Log: log.logger(),
 			NoSharedMemory: off == "guest"})
-		require.Equal(t, Network, valueOver(t, guest, "there"))
+		require.Equal(t, Network, valueOver(t, guest))
 		require.Equal(t, map[string]int64{"tcp": 1}, sessionsOver(guest, 1))
 		want := map[string]string{"owner": "the peer has it off", "guest": "shared memory is off"}[off]
 		require.Equal(t, 1, strings.Count(log.String(), want), log)
@@ -177,7 +177,7 @@ func TestOwnerOfSharedMemoryIsGone(t *testing.T) {
 	require.NoError(t, err)
 	there.Release()
 	guest := open(t, Options{NodeID: 2, Join: owner.Addresses(), UDFs: common()})
-	require.Equal(t, SharedMem, valueOver(t, guest, "there"))
+	require.Equal(t, SharedMem, valueOver(t, guest))
 	require.NoError(t, owner.Close(patience))
 	c := call(t, guest, Call{UDF: function(t, guest, "value"), Timeout: time.Second,
 		TargetIDs: []vertex.ID{vertex.NameID("there")}})

@@ -15,6 +15,9 @@ const (
 	MaxPeers = 65536
 	// MaxTogether is how many requests are served in one go.
 	MaxTogether = 16
+	// wakeLooks is how often a Reader that polls memory looks at it from one look at its descriptors
+	// to the next.
+	wakeLooks = 32
 	// maxInTurn is how many frames of one connection are read before others of its group.
 	maxInTurn = 64
 	// MaxOverruns is how many requests may hold the goroutine that read them for too long, at a

@@ -190,11 +190,7 @@ func (p *poller) leave(err error) {
 
 // end ends the serving of a link that is in no group any more.
 func (p *poller) end(l *link, err error) {
-	p.node.work.Add(1)
-	go func() {
-		defer p.node.work.Done()
-		l.stop(err)
-	}()
+	p.node.work.Go(func() { l.stop(err) })
 }
 
 // settle sends what was answered on the link that was read, and waits while its peer does not take
@@ -215,12 +211,10 @@ func (p *poller) settle() error {
 	}
 	p.group.Remove(l.conn)
 	p.at = nil
-	p.node.work.Add(1)
-	go func() {
-		defer p.node.work.Done()
+	p.node.work.Go(func() {
 		_ = l.awaitRoom() // if it failed, whoever reads will see
 		p.join(l)
-	}()
+	})
 	return nil
 }
 

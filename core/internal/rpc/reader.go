@@ -24,9 +24,10 @@ type Reader struct {
 	links []*link // under mu: where requests were sent
 
 	// Of Wait, which one goroutine at a time calls.
-	all, leads []*link
-	fds        []unix.PollFd
-	spin       transport.Spin
+	all   []*link
+	leads []led
+	fds   []unix.PollFd
+	spin  transport.Spin
 }
 
 // Start is a request that Reader.Start is to send.
@@ -94,18 +95,20 @@ func (r *Reader) Wait(wake int, wait time.Duration, awake func()) {
 	r.leads = r.leads[:0]
 	r.fds = append(r.fds[:0], unix.PollFd{Fd: int32(wake), Events: unix.POLLIN})
 	for _, l := range r.all {
-		if r.lead(l) && l.conn.Ready() {
-			wait = 0
-		}
+		r.lead(l)
 	}
-	r.sleep(wait)
+	if !r.arrived() && (wait <= 0 || !r.poll(wait)) {
+		r.sleep(wait)
+	}
 	awake()
-	for i, l := range r.leads {
-		if r.fds[i+1].Revents != 0 || l.conn.Ready() {
-			l.read()
+	for _, led := range r.leads {
+		if led.at > 0 && r.fds[led.at].Revents != 0 || led.conn.Ready() {
+			led.read()
 		}
-		l.conn.Return()
-		l.pass()
+		if led.at > 0 {
+			led.conn.Return()
+		}
+		led.pass()
 	}
 	for _, l := range r.all {
 		l.async.readers.Add(-1)
@@ -114,11 +117,17 @@ func (r *Reader) Wait(wake int, wait time.Duration, awake func()) {
 	clear(r.leads)
 }
 
+// led is a link that a Reader leads.
+type led struct {
+	*link
+	at int // its place in fds; 0: none yet
+}
+
 // lead takes the lead of a link, if something is due there and nobody else has it.
-func (r *Reader) lead(l *link) bool {
+func (r *Reader) lead(l *link) {
 	l.async.readers.Add(1)
 	if l.served || l.async.blind || l.async.open.Load() == 0 {
-		return false
+		return
 	}
 	if !l.async.visited.Load() {
 		l.async.visited.Store(true)
@@ -128,17 +137,57 @@ func (r *Reader) lead(l *link) bool {
 	l.leading = true
 	l.mu.Unlock()
 	if !free {
+		return
+	}
+	r.leads = append(r.leads, led{link: l})
+	if _, cheap := l.conn.(transport.Grouped); !cheap {
+		r.arm(len(r.leads) - 1)
+	}
+}
+
+// arm makes a link's descriptor one that the Reader waits for. One that has just ended has none:
+// reading says so.
+func (r *Reader) arm(i int) {
+	if fd := r.leads[i].conn.Descriptor(); fd >= 0 {
+		r.leads[i].at = len(r.fds)
+		r.fds = append(r.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+}
+
+// arrived says whether something is here that is seen without asking the system.
+func (r *Reader) arrived() bool {
+	for i := range r.leads {
+		if r.leads[i].conn.Ready() {
+			return true
+		}
+	}
+	return false
+}
+
+// poll looks for what is to come, before the Reader sleeps.
+func (r *Reader) poll(wait time.Duration) bool {
+	if len(r.leads) == 0 {
 		return false
 	}
-	fd := l.conn.Descriptor()
-	if fd < 0 { // it has just ended: reading says so
-		l.read()
-		l.pass()
-		return false
+	r.spin.Limit = r.leads[0].session.node.cfg.Spin
+	sockets, looks := len(r.fds) > 1, 0
+	return r.spin.Poll(wait, func() bool {
+		looks++
+		return r.arrived() || (sockets || looks%wakeLooks == 0) && waitFor(r.fds, 0)
+	})
+}
+
+// sleep waits until one of the descriptors is readable.
+func (r *Reader) sleep(wait time.Duration) {
+	for i := range r.leads {
+		if r.leads[i].at == 0 {
+			r.arm(i)
+		}
 	}
-	r.leads = append(r.leads, l)
-	r.fds = append(r.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-	return true
+	if r.arrived() { // before its descriptor would have said so
+		wait = 0
+	}
+	waitFor(r.fds, wait)
 }
 
 // read takes in what is here.
@@ -147,17 +196,6 @@ func (l *link) read() {
 	for err == nil && !again && l.conn.Ready() {
 		again, err = l.receive(0)
 	}
-}
-
-// sleep waits until one of the descriptors is readable. Where replies are to come it polls at first.
-func (r *Reader) sleep(wait time.Duration) {
-	if wait > 0 && len(r.leads) > 0 {
-		r.spin.Limit = r.leads[0].session.node.cfg.Spin
-		if r.spin.Poll(wait, func() bool { return waitFor(r.fds, 0) }) {
-			return
-		}
-	}
-	waitFor(r.fds, wait)
 }
 
 // waitFor sleeps until one of the descriptors is readable, and says whether one is.

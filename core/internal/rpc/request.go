@@ -72,12 +72,6 @@ func (r *Request) drop() {
 	}
 }
 
-// forget drops a request that is never served: its session is over.
-func (r *Request) forget() {
-	r.link.server.leave(r)
-	r.recycle()
-}
-
 func (r *Request) recycle() {
 	r.clear()
 	requests.Put(r)
