@@ -64,7 +64,7 @@ func TestDeathOfTheOtherProcess(t *testing.T) {
 	for name, state := range map[string]func(c *conn) error{
 		"spinning": func(c *conn) error {
 			c.SetSpin(time.Hour)
-			_, err := c.Next(time.Hour)
+			_, err := await(c)
 			return err
 		},
 		"asleep": func(c *conn) error { _, err := await(c); return err },
