@@ -121,7 +121,7 @@ class Reader:
         if command.startswith("kill %"):
             _stop(self._running[int(command[6:]) - 1])
             return
-        if command.startswith("dcfnode status"):  # its default address is the same
+        if command.startswith("dcfnode status") and "://" not in command:  # its default, too
             command += f" tcp://{self._replaced[_PORT]}"
         if command.endswith(" &"):
             said = self._start(command[:-2], expected.count("\n"))
