@@ -79,9 +79,8 @@ def way(number: int, told: Told) -> str:
             continue
         between = " - ".join(told.names[node] for node in ends)
         over = _OVER.get(link.over, link.over)
-        lines.append(
-            f"     {head:<11}{between:<22}{link.bytes:>12,} bytes {link.frames:>3} frames  over {over}"
-        )
+        carried = f"{link.bytes:>12,} bytes {link.frames:>3} frames  over {over}"
+        lines.append(f"     {head:<11}{between:<22}{carried}")
         head = ""
     fetched = told.answer.bytes_fetched
     lines.append(

@@ -58,9 +58,7 @@ def test_builtins_run_beside_the_data(cluster: tuple[dcf.Worker, dcf.Worker]) ->
 @pytest.mark.parametrize(
     ("cluster", "how"), [("shm", "shared memory"), ("tcp", "network")], indirect=["cluster"]
 )
-def test_an_answer_says_how_it_was_served(
-    cluster: tuple[dcf.Worker, dcf.Worker], how: str
-) -> None:
+def test_an_answer_says_how_it_was_served(cluster: tuple[dcf.Worker, dcf.Worker], how: str) -> None:
     one, two = cluster
     one.put("t", {"x": [1, 2]})
     answer = two.measure(dcf.sum("x"), "t")
