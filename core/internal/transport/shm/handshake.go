@@ -34,12 +34,13 @@ func greet(fd, memory int) error {
 	return nil
 }
 
-// greeted takes the memory that a dialer hands over, when something is here to be received.
+// greeted takes the memory that a dialer hands over, when something is here to be received. Where the dialer
+// is gone that is status.Aborted: status.Unavailable is what Accept gives when the listener is closed.
 func greeted(fd int) (memory int, err error) {
 	b, control := make([]byte, greetingBytes), make([]byte, unix.CmsgSpace(4))
 	n, controlBytes, flags, _, err := unix.Recvmsg(fd, b, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
-		return -1, status.Errorf(status.Unavailable, "the dialer was gone at once: %w", err)
+		return -1, status.Errorf(status.Aborted, "the dialer was gone at once: %w", err)
 	}
 	descriptors, err := rights(control[:controlBytes])
 	if err == nil {
@@ -70,7 +71,7 @@ func rights(control []byte) (descriptors []int, err error) {
 func checkGreeting(b []byte, descriptors int, cut bool) error {
 	switch {
 	case len(b) == 0:
-		return status.Errorf(status.Unavailable, "the dialer was gone at once")
+		return status.Errorf(status.Aborted, "the dialer was gone at once")
 	case len(b) < greetingBytes || !bytes.HasPrefix(b, []byte(magic)):
 		return status.Errorf(status.Corrupt, "this is not a dcf peer: it begins with %q", b)
 	}

@@ -148,7 +148,7 @@ func TestSilentDialer(t *testing.T) {
 	// One that hangs up is gone.
 	require.NoError(t, rawDial(t, l).Close())
 	_, err = l.Accept()
-	require.ErrorIs(t, err, status.Unavailable)
+	require.ErrorIs(t, err, status.Aborted)
 	require.ErrorContains(t, err, "gone")
 }
 
@@ -175,7 +175,7 @@ func TestWrongUser(t *testing.T) {
 	require.ErrorContains(t, err, "process 77 of user")
 	require.NoError(t, suspicious.Close())
 	_, err = l.Accept()
-	require.ErrorIs(t, err, status.Unavailable, "the dialer went")
+	require.ErrorIs(t, err, status.Aborted, "the dialer went")
 
 	tr = New()
 	tr.credentials = stranger
