@@ -42,7 +42,7 @@ func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*co
 	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer, memory: memory}
 	c.sock.Free = func() {
 		c.ears.free()
-		_ = unix.Munmap(memory)
+		unmapMemory(memory)
 	}
 	c.lender.c = c
 	sent, received := memory[:ring.Bytes], memory[ring.Bytes:]

@@ -46,7 +46,7 @@ func handOver(fd int, peer string) ([]byte, error) {
 		return nil, err
 	}
 	if err := greet(fd, shared); err != nil {
-		_ = unix.Munmap(memory)
+		unmapMemory(memory)
 		if e := refusalIn(fd, peer); e != nil {
 			return nil, e
 		}

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -394,5 +396,28 @@ func TestImpossibleCursors(t *testing.T) {
 			}
 			require.ErrorIs(t, near.WaitRoom(soon()), status.Corrupt)
 		})
+	}
+}
+
+// What lies beside a connection's memory can be touched by nobody.
+func TestGuards(t *testing.T) {
+	near, far := connected(t, New())
+	for _, c := range []*conn{near, far} {
+		from := uintptr(unsafe.Pointer(unsafe.SliceData(c.memory)))
+		to := from + memoryBytes
+		maps, err := os.ReadFile("/proc/self/maps")
+		require.NoError(t, err)
+		guards := 0
+		for line := range strings.Lines(string(maps)) {
+			var start, end uintptr
+			var access string
+			_, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &access)
+			require.NoError(t, err)
+			if start < from && end >= from || start <= to && end > to { // the system may join neighbours
+				require.Equal(t, "---p", access, line)
+				guards++
+			}
+		}
+		require.Equal(t, 2, guards)
 	}
 }

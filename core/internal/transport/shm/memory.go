@@ -1,6 +1,8 @@
 package shm
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"dcf/core/internal/ring"
@@ -12,6 +14,9 @@ const (
 	// memoryBytes is the size of what the ends of a connection share: the dialer's ring, then the
 	// listener's. The system gives pages to what is used of it only.
 	memoryBytes = 2 * ring.Bytes
+	// guardBytes is the size of what lies before and behind it, which nobody may touch: who runs over the
+	// memory's end dies of it, and reads nothing.
+	guardBytes = 64 << 10
 	// seals are what keeps the memory's size as it is: reading beyond the end of a file that became
 	// shorter kills a process.
 	seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
@@ -52,9 +57,27 @@ func mapMemory(fd int) ([]byte, error) {
 		return nil, status.Errorf(status.Corrupt, "it shares %d bytes of memory, needed are %d: the "+
 			"two programs may be of different versions", info.Size, memoryBytes)
 	}
-	b, err := unix.Mmap(fd, 0, memoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	return mapGuarded(fd)
+}
+
+// mapGuarded maps memoryBytes between two guards.
+func mapGuarded(fd int) ([]byte, error) {
+	const whole = memoryBytes + 2*guardBytes
+	start, err := unix.MmapPtr(-1, 0, nil, whole, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, socket.SystemError("mmap", err)
 	}
-	return b, nil
+	at := unsafe.Add(start, guardBytes)
+	if _, err := unix.MmapPtr(fd, 0, at, memoryBytes, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
+		_ = unix.MunmapPtr(start, whole)
+		return nil, socket.SystemError("mmap", err)
+	}
+	return unsafe.Slice((*byte)(at), memoryBytes), nil
+}
+
+// unmapMemory ends what mapMemory began.
+func unmapMemory(b []byte) {
+	start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), -guardBytes)
+	_ = unix.MunmapPtr(start, memoryBytes+2*guardBytes)
 }
