@@ -33,6 +33,7 @@ type group struct {
 	hot    []*member
 	at     int    // the one of hot to look at next
 	round  uint64 // how often hot was looked through
+	over   bool   // closed, and nobody is left: there is nothing to wait for
 	spin   transport.Spin
 	events [64]unix.EpollEvent
 }
@@ -153,6 +154,7 @@ func (g *group) Remove(connection transport.Conn) {
 		g.hot = append(g.hot[:i], g.hot[i+1:]...)
 		g.mu.Lock()
 		delete(g.members, m.token)
+		g.over = g.closed && len(g.members) == 0
 		g.mu.Unlock()
 		if c.sock.Enter() { // else it is closed, and epoll has forgotten it
 			_ = unix.EpollCtl(g.epfd, unix.EPOLL_CTL_DEL, c.sock.FD, nil)
@@ -209,8 +211,8 @@ func (i *inbox) arrived() bool {
 	return i.header != nil || i.ring.Ready() || i.c.hungUp.Load() || i.c.aborted.Load()
 }
 
-// take makes what was added hot.
-func (g *group) take() (closed bool) {
+// take makes what was added hot, and looks whether all is over.
+func (g *group) take() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.changed.Store(false)
@@ -221,7 +223,7 @@ func (g *group) take() (closed bool) {
 	}
 	clear(g.added)
 	g.added = g.added[:0]
-	return g.closed
+	g.over = g.closed && len(g.members) == 0
 }
 
 // lookAround wakes connections whose sockets ask for it, and arms those that were quiet for long: each
@@ -265,7 +267,7 @@ func (g *group) sleep(wait time.Duration) *member {
 		}
 	}
 	g.forget(len(kept))
-	if len(g.hot) == 0 && !g.changed.Load() {
+	if len(g.hot) == 0 && !g.changed.Load() && !g.over {
 		g.heed(min(wait, transport.Slice))
 	}
 	return g.look()
@@ -301,14 +303,11 @@ func (g *group) warm(n int) {
 
 // Park waits in the scheduler's poller.
 func (g *group) Park() error {
-	closed := g.take()
+	g.take()
 	if len(g.hot) > 0 {
 		return nil
 	}
-	g.mu.Lock()
-	left := len(g.members)
-	g.mu.Unlock()
-	if closed && left == 0 {
+	if g.over {
 		return status.Errorf(status.Unavailable, "this node is closed")
 	}
 	err := g.raw.Read(func(uintptr) bool {
