@@ -100,6 +100,9 @@ func (c *Consumer) ArmElsewhere() { atomic.StoreUint32(&c.memory.asleep, elsewhe
 // Disarm says that the consumer is awake.
 func (c *Consumer) Disarm() { atomic.StoreUint32(&c.memory.asleep, awake) }
 
+// Word gives what an armed consumer may sleep on, together with others, while it is Armed.
+func (c *Consumer) Word() *uint32 { return &c.memory.asleep }
+
 // Sleep sleeps until something was published since Arm, Interrupt, or the time is over.
 func (c *Consumer) Sleep(wait time.Duration) { futex.Wait(&c.memory.asleep, inFutex, wait) }
 

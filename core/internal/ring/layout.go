@@ -54,6 +54,9 @@ const (
 	numberShift = 16
 )
 
+// Armed is the value of Word while its consumer sleeps on it.
+const Armed = inFutex
+
 // The values of header.asleep.
 const (
 	awake     = 0

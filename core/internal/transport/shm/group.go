@@ -9,14 +9,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/clock"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/futex"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 )
 
 // group receives from many connections. It looks at the rings of those that were active lately, one
-// after another. The others, and all while it sleeps, wake it by their sockets.
+// after another. While it sleeps they wake it by the words of their rings, all at once; where they are many,
+// and when it is parked, by their sockets, and those that are quiet do that always.
 type group struct {
 	epfd, wake int // the descriptors of epoll, and of an event that Add and Close set
 	file       *os.File
@@ -28,12 +31,15 @@ type group struct {
 	tokens  uint64
 	closed  bool
 	changed atomic.Bool // added or closed changed
+	asleep  uint32      // what the goroutine that waits sleeps on, too
 
 	// Of the goroutine that waits:
 	hot    []*member
-	at     int    // the one of hot to look at next
-	round  uint64 // how often hot was looked through
-	over   bool   // closed, and nobody is left: there is nothing to wait for
+	total  int          // how many members there are, added ones left out
+	words  *futex.Words // nil: the system cannot wait for several
+	at     int          // the one of hot to look at next
+	round  uint64       // how often hot was looked through
+	over   bool         // closed, and nobody is left: there is nothing to wait for
 	spin   transport.Spin
 	events [64]unix.EpollEvent
 }
@@ -77,7 +83,7 @@ func newGroup() (*group, error) {
 		_ = unix.Close(epfd)
 		return nil, socket.SystemError("eventfd", err)
 	}
-	g := &group{epfd: epfd, wake: wake, members: map[uint64]*member{}}
+	g := &group{epfd: epfd, wake: wake, members: map[uint64]*member{}, words: new(futex.Words)}
 	err = unix.SetNonblock(epfd, true)
 	if err == nil {
 		err = g.watch(wake, 0)
@@ -134,6 +140,9 @@ func (g *group) change() {
 	g.changed.Store(true)
 	one := [8]byte{1}
 	_, _ = unix.Write(g.wake, one[:]) // full: it is readable all the same
+	if atomic.SwapUint32(&g.asleep, 0) != 0 {
+		futex.Wake(&g.asleep)
+	}
 }
 
 // Close says that no more connections come.
@@ -152,6 +161,7 @@ func (g *group) Remove(connection transport.Conn) {
 			continue
 		}
 		g.hot = append(g.hot[:i], g.hot[i+1:]...)
+		g.total--
 		g.mu.Lock()
 		delete(g.members, m.token)
 		g.over = g.closed && len(g.members) == 0
@@ -221,6 +231,7 @@ func (g *group) take() {
 		g.spin.Limit = max(g.spin.Limit, m.c.spin.Limit)
 		g.hot = append(g.hot, m)
 	}
+	g.total += len(g.added)
 	clear(g.added)
 	g.added = g.added[:0]
 	g.over = g.closed && len(g.members) == 0
@@ -229,6 +240,9 @@ func (g *group) take() {
 // lookAround wakes connections whose sockets ask for it, and arms those that were quiet for long: each
 // hot one costs the others time.
 func (g *group) lookAround() {
+	if g.few() {
+		return
+	}
 	g.heed(0)
 	kept := g.hot[:0]
 	for _, m := range g.hot {
@@ -258,8 +272,67 @@ func (m *member) arm() bool {
 	return true
 }
 
-// sleep arms all and sleeps until one has something.
+// few says whether the connections are so few that all are kept hot: the group can sleep on all their
+// words, and looking at them costs little.
+func (g *group) few() bool { return g.words != nil && g.total <= maxFew }
+
+// doze sleeps on the words of all rings until one has something.
+func (g *group) doze(wait time.Duration) {
+	g.rouse()
+	g.words.Clear()
+	g.words.Add(&g.asleep)
+	atomic.StoreUint32(&g.asleep, ring.Armed)
+	idle := !g.changed.Load() && !g.over
+	for _, m := range g.hot {
+		m.c.inbox.ring.Arm()
+		idle = idle && !m.c.arrived()
+		g.words.Add(m.c.inbox.ring.Word())
+	}
+	if idle && !g.words.Wait(ring.Armed, clock.After(min(wait, transport.Slice))) {
+		g.words = nil
+	}
+	for _, m := range g.hot {
+		m.c.inbox.ring.Disarm()
+	}
+	atomic.StoreUint32(&g.asleep, 0)
+}
+
+// rouse makes those hot that a park, or a larger group, has left to their sockets.
+func (g *group) rouse() {
+	if len(g.hot) == g.total {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, m := range g.members {
+		if m.armed {
+			g.heat(m)
+		}
+	}
+}
+
+// heat makes an armed connection hot.
+func (g *group) heat(m *member) {
+	m.armed, m.active = false, g.round
+	m.c.Return()
+	g.hot = append(g.hot, m)
+}
+
+// sleep sleeps until a connection has something, on their sockets where they are many.
 func (g *group) sleep(wait time.Duration) *member {
+	if g.few() {
+		g.doze(wait)
+		return g.look()
+	}
+	g.arm()
+	if len(g.hot) == 0 && !g.changed.Load() && !g.over {
+		g.heed(min(wait, transport.Slice))
+	}
+	return g.look()
+}
+
+// arm leaves all connections for which nothing is here to their sockets.
+func (g *group) arm() {
 	kept := g.hot[:0]
 	for _, m := range g.hot {
 		if !m.arm() {
@@ -267,10 +340,6 @@ func (g *group) sleep(wait time.Duration) *member {
 		}
 	}
 	g.forget(len(kept))
-	if len(g.hot) == 0 && !g.changed.Load() && !g.over {
-		g.heed(min(wait, transport.Slice))
-	}
-	return g.look()
 }
 
 // heed waits for sockets that ask to be woken for, and makes their connections hot.
@@ -294,9 +363,7 @@ func (g *group) warm(n int) {
 			m.c.hangUp()
 		}
 		if m.armed {
-			m.armed, m.active = false, g.round
-			m.c.Return()
-			g.hot = append(g.hot, m)
+			g.heat(m)
 		}
 	}
 }
@@ -304,7 +371,7 @@ func (g *group) warm(n int) {
 // Park waits in the scheduler's poller.
 func (g *group) Park() error {
 	g.take()
-	if len(g.hot) > 0 {
+	if g.arm(); len(g.hot) > 0 {
 		return nil
 	}
 	if g.over {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/futex"
 	"dcf/vertex/arena"
 )
 
@@ -27,6 +28,9 @@ const (
 	// milliseconds of calls.
 	aroundRounds = 128
 	quietRounds  = 8192
+	// maxFew is how many connections a group looks at, and sleeps on the words of, at a time; of more it
+	// leaves the quiet ones to their sockets.
+	maxFew = futex.MaxWords - 1
 	// minLentBytes is the size of a buffer from which it is lent rather than copied.
 	minLentBytes = 16 << 10
 	// maxLent is how many buffers of one frame are lent; further ones are copied.
