@@ -193,6 +193,31 @@ func (p *poller) end(l *link, err error) {
 	p.node.work.Go(func() { l.stop(err) })
 }
 
+// large has a goroutine of its own take in the frame that Next announced, and serve it, so that it holds
+// up no other connection of the group.
+func (p *poller) large(h wire.SessionHeader) {
+	l := p.at
+	p.at = nil
+	p.group.Remove(l.conn)
+	p.node.work.Go(func() {
+		own := &poller{node: p.node, at: l}
+		_, err := own.handle(h)
+		for err == nil && own.held != nil {
+			r := own.held
+			own.held = nil
+			own.serveFrom(r, nil)
+		}
+		if err == nil {
+			err = own.settle()
+		}
+		if err != nil {
+			l.stop(err)
+		} else {
+			p.join(l)
+		}
+	})
+}
+
 // settle sends what was answered on the link that was read, and waits while its peer does not take
 // its answers: in a group without holding up the others.
 func (p *poller) settle() error {
@@ -239,6 +264,10 @@ func (l *link) stop(err error) {
 // handle serves one frame, and says whether this goroutine still is the one to read the link.
 func (p *poller) handle(h wire.SessionHeader) (mine bool, err error) {
 	l := p.at
+	if p.group != nil && l.conn.(transport.Grouped).Large() {
+		p.large(h)
+		return true, nil
+	}
 	switch h.Kind {
 	case wire.KindCall, wire.KindOperation:
 		p.held, err = p.request(h)

@@ -99,6 +99,8 @@ type Grouped interface {
 	Conn
 	// Group gives the group that the connection may be added to, the same for all of a Transport.
 	Group() Group
+	// Large says whether to Take the frame that Next announced may take long.
+	Large() bool
 }
 
 // Group is connections that one goroutine at a time receives from. Its methods but Wait and Park are

@@ -104,6 +104,9 @@ func (i *inbox) Take(in *transport.Inbound) error {
 	return err
 }
 
+// Large says whether much of the frame that Next found is to be looked at, and perhaps copied.
+func (i *inbox) Large() bool { return i.stream.bodyLen >= largeBytes }
+
 // Skip drops the frame that Next found.
 func (i *inbox) Skip() { i.advance(i.bytes()) }
 

@@ -31,6 +31,8 @@ const (
 	// maxFew is how many connections a group looks at, and sleeps on the words of, at a time; of more it
 	// leaves the quiet ones to their sockets.
 	maxFew = futex.MaxWords - 1
+	// largeBytes is the size of a frame from which taking it in may hold others up: some 100 us.
+	largeBytes = 1 << 20
 	// minLentBytes is the size of a buffer from which it is lent rather than copied.
 	minLentBytes = 16 << 10
 	// maxLent is how many buffers of one frame are lent; further ones are copied.
