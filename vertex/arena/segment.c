@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ typedef struct dcf_segment {
   int fd;
   int whole;       /* is one block */
   int busy;        /* that block is handed out, or on its way to the system */
+  int old;         /* it was busy at a fork */
   dcf_units units; /* of a pooled segment */
 } segment;
 
@@ -47,11 +49,65 @@ static int strict; /* the system gives a page only where memory for it is left: 
 
 static _Atomic int forked;
 
-void dcf_segments_before_fork(void) { pthread_mutex_lock(&lock); }
+/* ---- Forks ----------------------------------------------------------------- */
+
+/* A child has the same segments, and may read what was in use when it began. So such memory is not
+ * recycled while there is a child that did not go on to another program: each of them, and theirs,
+ * has an end to write to of a pipe, of which `children` is the end to read from. */
+static int children = -1;
+static int child_end = -1; /* to write to, during a fork */
+static int has_children;   /* there were some at the last look */
+static size_t held;        /* bytes that are held back for them, at most keep_limit */
+
+/* Opens a descriptor of this process anew. */
+static int reopen(int fd, int flags) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return open(path, flags | O_CLOEXEC);
+}
+
+static void open_children(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return; /* children are not looked after */
+  children = ends[0];
+  close(ends[1]);
+}
+
+void dcf_segments_before_fork(void) {
+  pthread_mutex_lock(&lock);
+  if (children >= 0 && segment_count && !atomic_load(&forked))
+    child_end = reopen(children, O_WRONLY | O_NONBLOCK);
+}
 
 void dcf_segments_after_fork(int child) {
-  if (child) atomic_store(&forked, 1);
+  if (child) {
+    atomic_store(&forked, 1);
+    has_children = 0;
+  } else if (child_end >= 0) {
+    close(child_end);
+    has_children = 1;
+    for (size_t i = 0; i < segment_count; i++) {
+      segment* s = segments[i];
+      s->old |= s->busy;
+      if (!s->whole) dcf_units_age(&s->units);
+    }
+  }
+  if (!child) child_end = -1;
   pthread_mutex_unlock(&lock);
+}
+
+/* Looks whether children are gone, and ends what was for them. */
+static void look_for_children(void) {
+  if (!has_children) return;
+  struct pollfd end = {children, 0, 0};
+  if (poll(&end, 1, 0) != 1 || !(end.revents & POLLHUP)) return;
+  has_children = 0;
+  for (size_t i = 0; i < segment_count; i++) {
+    segment* s = segments[i];
+    s->old = 0;
+    if (!s->whole) kept += DCF_SEGMENT_UNIT * dcf_units_unhold(&s->units);
+  }
+  held = 0;
 }
 
 int dcf_arena_forked(void) { return atomic_load_explicit(&forked, memory_order_relaxed); }
@@ -92,6 +148,7 @@ int dcf_segments_open(size_t bytes, size_t keep) {
     keep_limit = keep;
     strict = overcommit_is_strict();
     err = reserve_range();
+    if (!err) open_children();
   }
   pthread_mutex_unlock(&lock);
   return err;
@@ -235,9 +292,14 @@ static int drop_pages(char* from, size_t size) {
 
 /* Frees a run that is taken. */
 static void free_run(segment* s, char* block, size_t n) {
-  size_t bytes = n * DCF_SEGMENT_UNIT;
+  size_t bytes = n * DCF_SEGMENT_UNIT, first = (size_t)(block - s->base) / DCF_SEGMENT_UNIT;
+  if (has_children && dcf_units_old(&s->units, first, n) && held + bytes <= keep_limit) {
+    dcf_units_hold(&s->units, first, n);
+    held += bytes;
+    return;
+  }
   int warm = kept + bytes <= keep_limit || !drop_pages(block, bytes);
-  dcf_units_give(&s->units, (size_t)(block - s->base) / DCF_SEGMENT_UNIT, n, warm);
+  dcf_units_give(&s->units, first, n, warm);
   if (warm)
     kept += bytes;
   else if (dcf_units_empty(&s->units))
@@ -280,8 +342,12 @@ static void* alloc_whole(size_t size) {
 }
 
 static void free_whole_block(segment* s) {
+  if (has_children && s->old) { /* it stays theirs */
+    close_segment(s);
+    return;
+  }
   if (kept + s->size <= keep_limit) {
-    s->busy = 0;
+    s->busy = s->old = 0;
     kept += s->size;
     return;
   }
@@ -297,6 +363,7 @@ void* dcf_segments_alloc(size_t size) {
     return NULL;
   pthread_mutex_lock(&lock);
   void* block = NULL;
+  look_for_children();
   if (!atomic_load(&forked)) block = size > DCF_POOLED_MAX ? alloc_whole(size) : alloc_pooled(size);
   if (!block) refused++;
   segment* s = block ? slot_of(block)->segment : NULL;
@@ -315,6 +382,7 @@ void* dcf_segments_alloc(size_t size) {
 void dcf_segments_free(void* block, size_t size) {
   pthread_mutex_lock(&lock);
   if (!atomic_load(&forked)) {
+    look_for_children();
     segment* s = slot_of(block)->segment;
     if (s->whole)
       free_whole_block(s);
@@ -368,16 +436,20 @@ static int trim_one(void) {
 
 void dcf_segments_keep(size_t bytes) {
   pthread_mutex_lock(&lock);
-  keep_limit = bytes;
-  for (segment* s; kept > keep_limit && (s = free_whole(0));) close_free_whole(s);
-  while (kept > keep_limit && trim_one()) {
+  if (!atomic_load(&forked)) {
+    look_for_children();
+    keep_limit = bytes;
+    for (segment* s; kept > keep_limit && (s = free_whole(0));) close_free_whole(s);
+    while (kept > keep_limit && trim_one()) {
+    }
   }
   pthread_mutex_unlock(&lock);
 }
 
 void dcf_segments_count(dcf_segments_usage* out) {
   pthread_mutex_lock(&lock);
-  *out = (dcf_segments_usage){segment_count, total, kept, refused};
+  look_for_children();
+  *out = (dcf_segments_usage){segment_count, total, kept + held, refused};
   pthread_mutex_unlock(&lock);
 }
 
@@ -394,9 +466,7 @@ int dcf_segments_file(uint64_t id, size_t* size) {
   pthread_mutex_lock(&lock);
   for (size_t i = 0; i < segment_count; i++) {
     if (segments[i]->id != id) continue;
-    char path[40];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", segments[i]->fd);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = reopen(segments[i]->fd, O_RDONLY);
     if (fd < 0) fd = -errno;
     *size = segments[i]->size;
   }

@@ -4,7 +4,8 @@
  * A large block has a run of units of a pooled segment, or a whole segment where it is larger than
  * DCF_POOLED_MAX. Freed memory keeps its pages for the next block, up to a limit; what is over it
  * goes back to the system. Any thread may use all of this. A forked child shares the segments with
- * its parent, so it neither allocates nor frees in them. */
+ * its parent, so it neither allocates nor frees in them; what it may still read the parent does not
+ * recycle. */
 #ifndef DCF_SEGMENT_H
 #define DCF_SEGMENT_H
 
@@ -72,7 +73,7 @@ void dcf_segments_keep(size_t bytes);
 
 typedef struct dcf_segments_usage {
   uint64_t segments, bytes; /* how many there are, and their size */
-  uint64_t kept;            /* bytes that are free and have pages */
+  uint64_t kept;            /* bytes that are free and have pages, or held back for children */
   uint64_t refused;         /* blocks that got ordinary memory instead */
 } dcf_segments_usage;
 

@@ -1,15 +1,18 @@
 #include "units.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int dcf_units_open(dcf_units* u, size_t count) {
   u->words = count / 64;
   u->taken = u->warm = 0;
   u->most[0] = count;
   u->most[1] = 0;
-  u->free_bits = calloc(2 * u->words, sizeof *u->free_bits);
+  u->free_bits = calloc(4 * u->words, sizeof *u->free_bits);
   if (!u->free_bits) return 0;
   u->warm_bits = u->free_bits + u->words;
+  u->old_bits = u->warm_bits + u->words;
+  u->held_bits = u->old_bits + u->words;
   for (size_t i = 0; i < u->words; i++) u->free_bits[i] = ~UINT64_C(0);
   return 1;
 }
@@ -107,11 +110,40 @@ void dcf_units_give(dcf_units* u, size_t first, size_t n, int warm) {
   for (size_t k; n; first += k, n -= k) {
     uint64_t mask = mask_of(first, n, &k);
     u->free_bits[first / 64] |= mask;
+    u->old_bits[first / 64] &= ~mask;
     if (warm)
       u->warm_bits[first / 64] |= mask;
     else
       u->warm_bits[first / 64] &= ~mask;
   }
+}
+
+void dcf_units_age(dcf_units* u) {
+  for (size_t i = 0; i < u->words; i++) u->old_bits[i] |= ~u->free_bits[i];
+}
+
+int dcf_units_old(const dcf_units* u, size_t first, size_t n) {
+  for (size_t k; n; first += k, n -= k)
+    if (u->old_bits[first / 64] & mask_of(first, n, &k)) return 1;
+  return 0;
+}
+
+void dcf_units_hold(dcf_units* u, size_t first, size_t n) {
+  for (size_t k; n; first += k, n -= k) u->held_bits[first / 64] |= mask_of(first, n, &k);
+}
+
+size_t dcf_units_unhold(dcf_units* u) {
+  size_t held = 0;
+  for (size_t i = 0; i < u->words; i++) {
+    held += (size_t)__builtin_popcountll(u->held_bits[i]);
+    u->free_bits[i] |= u->held_bits[i];
+    u->warm_bits[i] |= u->held_bits[i];
+  }
+  memset(u->old_bits, 0, 2 * u->words * sizeof *u->old_bits); /* and held_bits behind it */
+  u->taken -= held;
+  u->warm += held;
+  u->most[0] = u->most[1] = u->words * 64;
+  return held;
 }
 
 int dcf_units_empty(const dcf_units* u) { return u->taken == 0 && u->warm == 0; }
