@@ -7,7 +7,9 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/stretchr/testify/require"
 
+	"dcf/vertex/arena"
 	"dcf/vertex/cdata"
 )
 
@@ -125,4 +127,26 @@ func BenchmarkGroupRows(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+}
+
+// BenchmarkShared64MiB makes the twin of a batch, in warm memory, beside copying into such memory.
+func BenchmarkShared64MiB(b *testing.B) {
+	require.NoError(b, arena.Share(arena.Options{}))
+	values := make([]int64, 8<<20)
+	for i := range values {
+		values[i] = int64(i)
+	}
+	b.Run("twin", func(b *testing.B) {
+		for b.Loop() {
+			batch := borrowed(b, values)
+			batch.Shared().Release()
+			batch.Release()
+		}
+	})
+	b.Run("copy", func(b *testing.B) {
+		to := make([]int64, len(values))
+		for b.Loop() {
+			copy(to, values)
+		}
+	})
 }

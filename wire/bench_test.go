@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -101,6 +102,65 @@ func BenchmarkBatch(b *testing.B) {
 				f.Release()
 			}
 		})
+		// As above, but the values lie in memory of another process, whose owner hears of the end.
+		b.Run("decode-pieces-"+name, func(b *testing.B) {
+			header, own, pieces := lentPieces(b, frame)
+			defer own.Release()
+			var decoder Decoder
+			var f Frame
+			ended := 0
+			for b.Loop() {
+				inline, err := vertex.NewBody(len(own.Bytes()))
+				require.NoError(b, err)
+				rest := inline.Bytes()
+				copy(rest, own.Bytes())
+				for i := range pieces {
+					if n := len(pieces[i].Bytes); pieces[i].Trust == vertex.TrustOwn {
+						pieces[i].Bytes, rest = rest[:n], rest[n:]
+					}
+				}
+				body, err := vertex.NewBodyOf(inline, pieces, func() { ended++ })
+				require.NoError(b, err)
+				if decoder.Decode(header, body, &f) != nil {
+					b.Fatal("it does not decode")
+				}
+				body.Release()
+				f.Release()
+			}
+			require.Equal(b, b.N, ended)
+		})
 		batch.Release()
 	}
+}
+
+// lentPieces gives a frame of one batch: own has what is not its buffers.
+func lentPieces(b testing.TB, frame *Frame) (header []byte, own *vertex.Body, pieces []vertex.Piece) {
+	var e Encoder
+	encoded, body, bodyLen, err := e.Encode(frame)
+	require.NoError(b, err)
+	for i, piece := range body {
+		trust := vertex.TrustOwn
+		if e.Lendable(i) {
+			trust = vertex.TrustPublished
+			bodyLen -= int64(len(piece))
+		}
+		pieces = append(pieces, vertex.Piece{Bytes: piece, Trust: trust})
+	}
+	own, err = vertex.NewBody(int(bodyLen))
+	require.NoError(b, err)
+	rest, joined := own.Bytes(), pieces[:0:0]
+	for _, p := range pieces {
+		if p.Trust != vertex.TrustOwn {
+			joined = append(joined, p)
+			continue
+		}
+		n := copy(rest, p.Bytes)
+		if last := len(joined) - 1; last >= 0 && joined[last].Trust == vertex.TrustOwn {
+			joined[last].Bytes = joined[last].Bytes[:len(joined[last].Bytes)+n]
+		} else {
+			joined = append(joined, vertex.Piece{Bytes: rest[:n]})
+		}
+		rest = rest[n:]
+	}
+	return slices.Clone(encoded[PrefixBytes:]), own, joined
 }
