@@ -75,7 +75,7 @@ func openDescriptors() int {
 	if err != nil {
 		panic(err)
 	}
-	return len(entries) - arena.Shared().Segments // which stay for what comes next
+	return len(entries) - arena.Shared().Descriptors // which stay for what comes next
 }
 
 // open opens a worker that is closed when the test ends.

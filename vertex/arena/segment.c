@@ -449,7 +449,8 @@ void dcf_segments_keep(size_t bytes) {
 void dcf_segments_count(dcf_segments_usage* out) {
   pthread_mutex_lock(&lock);
   look_for_children();
-  *out = (dcf_segments_usage){segment_count, total, kept + held, refused};
+  *out = (dcf_segments_usage){segment_count, total, kept + held, refused,
+                              segment_count + (children >= 0)};
   pthread_mutex_unlock(&lock);
 }
 

@@ -75,6 +75,7 @@ typedef struct dcf_segments_usage {
   uint64_t segments, bytes; /* how many there are, and their size */
   uint64_t kept;            /* bytes that are free and have pages, or held back for children */
   uint64_t refused;         /* blocks that got ordinary memory instead */
+  uint64_t descriptors;     /* of segments, and of what tells of children */
 } dcf_segments_usage;
 
 void dcf_segments_count(dcf_segments_usage* out);

@@ -141,13 +141,17 @@ func HasSegment(segment uint64) bool { return C.dcf_segments_has(C.uint64_t(segm
 type SharedUsage struct {
 	Segments int
 	Bytes    int64 // their size; not all of it has pages
-	Kept     int64 // bytes that are free and have pages, a part of what Usage gives as kept
+	Kept     int64 // bytes that are free and have pages, and those that forked children may still read
 	Refused  int64 // blocks that lie in ordinary memory, because a limit was reached
+
+	// Descriptors of the process that this takes. They stay open for what comes next.
+	Descriptors int
 }
 
 // Shared gives what segments take.
 func Shared() SharedUsage {
 	var u C.dcf_segments_usage
 	C.dcf_segments_count(&u)
-	return SharedUsage{int(u.segments), int64(u.bytes), int64(u.kept), int64(u.refused)}
+	return SharedUsage{int(u.segments), int64(u.bytes), int64(u.kept), int64(u.refused),
+		int(u.descriptors)}
 }

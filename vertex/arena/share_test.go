@@ -266,6 +266,7 @@ func TestSharedMemoryOverTheLimitIsGivenBack(t *testing.T) {
 	Keep(4 << 20)
 	require.Zero(t, Shared().Kept)
 	require.Zero(t, Shared().Segments, "nothing is in them")
+	require.Equal(t, 1, Shared().Descriptors, "a pipe is all that is left")
 }
 
 func TestLimitsOfBytes(t *testing.T) {
