@@ -139,7 +139,7 @@ func TestBodiesCutAnywhere(t *testing.T) {
 	live(t)
 	r := random(t)
 	same, refused := 0, 0
-	bodies(t, func(header, data []byte, _ []int, _ []bool) {
+	bodies(t, func(header, data []byte, ends []int, _ []bool) {
 		whole, err := vertex.NewBody(len(data))
 		require.NoError(t, err)
 		copy(whole.Bytes(), data)
@@ -150,8 +150,17 @@ func TestBodiesCutAnywhere(t *testing.T) {
 		for range 20 {
 			var cuts []pieceEnd
 			for at := 0; at < len(data); {
-				at = min(at+1+r.IntN(len(data)), len(data))
-				cuts = append(cuts, pieceEnd{at, randomTrust(r)})
+				if at++; r.IntN(2) == 0 { // where the encoder's pieces end, or anywhere
+					i, _ := slices.BinarySearch(ends, at)
+					at = ends[i+r.IntN(len(ends)-i)]
+				} else {
+					at = min(at+r.IntN(len(data)), len(data))
+				}
+				trust := vertex.TrustOwn
+				if r.IntN(4) == 0 {
+					trust = randomTrust(r)
+				}
+				cuts = append(cuts, pieceEnd{at, trust})
 			}
 			body, released := pieced(t, data, cuts)
 			got, err := decoded(t, &d, header, body)
@@ -166,6 +175,7 @@ func TestBodiesCutAnywhere(t *testing.T) {
 			require.Equal(t, 1, *released)
 		}
 	})
+	t.Logf("%d bodies gave the same, %d were refused", same, refused)
 	require.Positive(t, same)
 	require.Positive(t, refused)
 }
