@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"core/internal/transport/futex":         {},
 	"core/internal/transport/inproc":        {"core/internal/clock", "core/internal/transport", "core/internal/transport/futex", "core/status", "vertex", "wire"},
 	"core/internal/ring":                    {"core/invariant", "core/internal/transport/futex", "core/status"},
-	"core/internal/transport/shm":           {"core/internal/clock", "core/internal/ring", "core/internal/transport", "core/internal/transport/socket", "core/status", "vertex", "vertex/arena", "wire"},
+	"core/internal/transport/shm":           {"core/internal/clock", "core/internal/ring", "core/internal/transport", "core/internal/transport/futex", "core/internal/transport/socket", "core/status", "vertex", "vertex/arena", "wire"},
 	"core/internal/transport/socket":        {"core/internal/clock", "core/internal/transport", "core/status"},
 	"core/internal/transport/tcp":           {"core/internal/clock", "core/internal/transport", "core/internal/transport/socket", "core/status", "vertex", "wire"},
 	"core/internal/transport/transporttest": {"core/internal/clock", "core/internal/transport", "core/status", "udf", "vertex", "vertex/cdata", "wire"},
