@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dcf/core/internal/failpoint"
 	"dcf/core/internal/transport/futex"
 	"dcf/core/status"
 )
@@ -46,6 +47,7 @@ func (c *Consumer) Take(buffer *[MaxMessage]byte) (kind uint8, message []byte, f
 	if word>>numberShift != c.number() {
 		return 0, nil, false, nil
 	}
+	failpoint.Hit(failpoint.Found)
 	length := int(uint8(word))
 	if length > MaxMessage {
 		return 0, nil, false, status.Errorf(status.Corrupt,
@@ -58,6 +60,7 @@ func (c *Consumer) Take(buffer *[MaxMessage]byte) (kind uint8, message []byte, f
 			break
 		}
 	}
+	failpoint.Hit(failpoint.Taken)
 	if c.next-c.told >= tellSlots {
 		c.tell()
 	}
@@ -77,6 +80,7 @@ func (c *Consumer) Read(into []byte) {
 // EndPiece gives the room of what was read back.
 func (c *Consumer) EndPiece() {
 	c.read = aligned(c.read)
+	failpoint.Hit(failpoint.PieceRead)
 	c.tell()
 }
 
@@ -91,11 +95,17 @@ func (c *Consumer) tell() {
 }
 
 // Arm says that the consumer is about to Sleep. What came before is seen by Ready after this.
-func (c *Consumer) Arm() { atomic.StoreUint32(&c.memory.asleep, inFutex) }
+func (c *Consumer) Arm() {
+	atomic.StoreUint32(&c.memory.asleep, inFutex)
+	failpoint.Hit(failpoint.Armed)
+}
 
 // ArmElsewhere says that the consumer is about to sleep on something else, on which the producer's
 // caller wakes it (Wake).
-func (c *Consumer) ArmElsewhere() { atomic.StoreUint32(&c.memory.asleep, elsewhere) }
+func (c *Consumer) ArmElsewhere() {
+	atomic.StoreUint32(&c.memory.asleep, elsewhere)
+	failpoint.Hit(failpoint.Armed)
+}
 
 // Disarm says that the consumer is awake.
 func (c *Consumer) Disarm() { atomic.StoreUint32(&c.memory.asleep, awake) }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dcf/core/internal/failpoint"
 	"dcf/core/internal/transport/futex"
 )
 
@@ -51,6 +52,7 @@ func (p *Producer) Put(kind uint8, message []byte) bool {
 	} else {
 		first.word = word // not seen before the one that is held
 	}
+	failpoint.Hit(failpoint.Written)
 	return true
 }
 
@@ -59,6 +61,7 @@ func (p *Producer) Publish() {
 	if p.word != 0 {
 		atomic.StoreUint64(&p.memory.slot(p.held).word, p.word)
 		p.word = 0
+		failpoint.Hit(failpoint.Published)
 	}
 }
 
@@ -100,7 +103,10 @@ func (p *Producer) Write(b []byte) {
 }
 
 // EndPiece makes the next piece start at a cache line.
-func (p *Producer) EndPiece() { p.wrote = aligned(p.wrote) }
+func (p *Producer) EndPiece() {
+	p.wrote = aligned(p.wrote)
+	failpoint.Hit(failpoint.PieceWritten)
+}
 
 func aligned(n uint64) uint64 { return (n + areaAlign - 1) &^ (areaAlign - 1) }
 

@@ -3,6 +3,7 @@ package shm
 import (
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/failpoint"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/socket"
 )
@@ -19,6 +20,7 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.Connected)
 	var memory []byte
 	if err = t.admit(fd, address); err == nil {
 		memory, err = handOver(fd, address)
@@ -52,5 +54,6 @@ func handOver(fd int, peer string) ([]byte, error) {
 		}
 		return nil, err
 	}
+	failpoint.Hit(failpoint.Greeted)
 	return memory, nil
 }
