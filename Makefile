@@ -8,6 +8,8 @@ VENV := build/venv
 PYTHON ?= python3
 TEST_FLAGS ?=
 FUZZ_TIME ?= 30s
+SOAK_KILLS ?= 10000
+SOAK_HOSTILE ?= 60s
 
 .PHONY: help build run test test-go test-race test-python test-rust test-examples test-docs check docs docs-serve generate abi fuzz clean
 
@@ -97,6 +99,11 @@ fuzz: ## Run each fuzz target for FUZZ_TIME
 			echo "fuzz $$(dirname $$target) $$name"; \
 			go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1x ./$$(dirname $$target); \
 		done; done
+
+.PHONY: soak
+soak: ## Kill SOAK_KILLS clients of shared memory at random points and as many at named ones; hostile ones for SOAK_HOSTILE
+	go test -count=1 -v -timeout 3h -tags failpoint -run 'TestKilledClients|TestHostileClients' ./core \
+		-args -kills $(SOAK_KILLS) -hostile $(SOAK_HOSTILE)
 
 check: $(VENV)/.check build/bin/golangci-lint ## Formatting, linters, types, generated files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go' ':!wire/flatbuf'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -1,0 +1,178 @@
+package core
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+var hostile = flag.Duration("hostile", 3*time.Second, "how long TestHostileClients has clients spoil their memory")
+
+const hostileClients = 2
+
+// sharedWords gives the words of all memory that this process shares with others, at addresses that stay
+// when its connections end.
+func sharedWords() (all [][]uint32) {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		if !strings.Contains(line, "memfd:dcf-ring") {
+			continue
+		}
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil {
+			panic(err)
+		}
+		// Of shared memory that does not go: an old size of 0 makes a second mapping.
+		at, err := unix.MremapPtr(*(*unsafe.Pointer)(unsafe.Pointer(&from)), 0, nil, to-from, unix.MREMAP_MAYMOVE)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, unsafe.Slice((*uint32)(at), (to-from)/4))
+	}
+	return all
+}
+
+// spoilWord changes one word: of a ring's header, of its slots, or of its bytes. Each ring takes half of the
+// memory; its header is a page, and its slots are 64 KiB.
+func spoilWord(words []uint32) {
+	const header, slots, slot = 1024, 16384, 16
+	at := rand.IntN(2) * len(words) / 2
+	switch rand.IntN(8) {
+	case 0, 1: // a word of the header that is in use lies at the start of a line
+		at += rand.IntN(20) * slot
+	case 2:
+		at += rand.IntN(header)
+	case 3: // a slot's own word
+		at += header + rand.IntN(slots/slot)*slot + rand.IntN(2)
+	case 4, 5: // what was sent first
+		at += header + rand.IntN(64*slot)
+	case 6:
+		at += header + rand.IntN(slots)
+	default:
+		at += header + slots + rand.IntN(len(words)/2-header-slots)
+	}
+	switch word := &words[at]; rand.IntN(4) {
+	case 0:
+		*word ^= 1 << rand.IntN(32)
+	case 1:
+		*word = rand.Uint32()
+	case 2:
+		*word += uint32(rand.IntN(9)) - 4
+	default:
+		*word = words[rand.IntN(len(words))]
+	}
+}
+
+// spoil is a client that changes words of the memory of its connection while it calls. It says 'C' for each
+// connection that it spoilt, and must survive what it does to itself.
+func spoil(parent <-chan struct{}) int {
+	for {
+		select {
+		case <-parent:
+			return 0
+		default:
+		}
+		w, err := Open(Options{Join: []string{os.Getenv(addressVariable)}, UDFs: shared(),
+			Timeout: 200 * time.Millisecond})
+		if err != nil {
+			continue
+		}
+		if c, err := newCaller(w, "counter0"); err == nil {
+			spoilOne(c)
+			c.release()
+			say('C')
+		}
+		_ = w.Close(time.Second)
+	}
+}
+
+func spoilOne(c *caller) {
+	all := sharedWords()
+	defer func() {
+		for _, words := range all {
+			_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(words)), uintptr(len(words))*4)
+		}
+	}()
+	if len(all) == 0 {
+		return
+	}
+	over := make(chan struct{})
+	var callers sync.WaitGroup
+	for _, calls := range [][]func() error{{c.ask}, {c.send, c.fetch}} {
+		callers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-over:
+					return
+				default:
+					_ = calls[i%len(calls)]()
+				}
+			}
+		})
+	}
+	pause := time.Duration(rand.IntN(300)) * time.Microsecond
+	for range 1 + rand.IntN(400) {
+		spoilWord(all[rand.IntN(len(all))])
+		time.Sleep(pause)
+	}
+	close(over)
+	callers.Wait()
+}
+
+// Clients that write what they like into the memory that they share harm nobody else: the server lives, others'
+// calls stay right and go on, and nothing of them is left.
+func TestHostileClients(t *testing.T) {
+	server, address, counts := sharing(t, killLanes+goodClients)
+	clients, stop := goods(t, address, counts[killLanes:])
+	before := held(server)
+	var children []*child
+	for range hostileClients {
+		c := start(t, "hostile", addressVariable+"="+address)
+		defer c.kill()
+		children = append(children, c)
+	}
+	spoilt := make([]int, len(children))
+	var readers sync.WaitGroup
+	for i, c := range children {
+		readers.Go(func() {
+			for b := make([]byte, 64); ; {
+				n, err := c.out.Read(b)
+				if spoilt[i] += n; err != nil {
+					return
+				}
+			}
+		})
+	}
+	for until := time.Now().Add(*hostile); time.Now().Before(until) && !t.Failed(); {
+		time.Sleep(100 * time.Millisecond)
+	}
+	for _, c := range children {
+		_ = c.in.Close()
+	}
+	readers.Wait()
+	for i, c := range children {
+		c.reap()
+		require.True(t, c.ProcessState.Success(), "%v: %s", c.ProcessState, c.stderr)
+		require.Positive(t, spoilt[i])
+	}
+	stop()
+	for _, g := range clients {
+		g.release()
+	}
+	require.Eventually(t, func() bool { return held(server).within(before) }, patience, 10*time.Millisecond,
+		"before %+v", before)
+	t.Logf("%v connections spoilt, others made %d and %d rounds", spoilt, clients[0].rounds.Load(),
+		clients[1].rounds.Load())
+}

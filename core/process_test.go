@@ -1,0 +1,237 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dcf/udf"
+	"dcf/vertex"
+)
+
+// The test binary is another process of a test where roleVariable says which. What else it is told
+// stands in the other variables.
+const (
+	roleVariable    = "DCF_CORE_ROLE"
+	addressVariable = "DCF_CORE_ADDRESS" // where the server listens
+	counterVariable = "DCF_CORE_COUNTER" // the name of the vertex that a client counts up
+	pointVariable   = "DCF_CORE_POINT"   // the failpoint at which it dies, or empty
+	hitsVariable    = "DCF_CORE_HITS"    // at which time that it comes there
+)
+
+func playRole(role string) int {
+	parent := make(chan struct{}) // closed when the process that started this one lets go of it
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(parent)
+	}()
+	switch role {
+	case "client":
+		return callForever(parent)
+	case "hostile":
+		return spoil(parent)
+	}
+	panic(role)
+}
+
+// child is another process of a test. It ends with the test, at the latest.
+type child struct {
+	*exec.Cmd
+	in     io.Closer
+	out    io.Reader
+	stderr *bytes.Buffer // once it has ended
+	reaped sync.Once
+}
+
+func start(t testing.TB, role string, variables ...string) *child {
+	c := &child{Cmd: exec.Command(os.Args[0]), stderr: new(bytes.Buffer)}
+	c.Env = append(append(os.Environ(), roleVariable+"="+role), variables...)
+	c.Stderr = c.stderr
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	c.in, c.out = in, out
+	require.NoError(t, c.Start())
+	return c
+}
+
+// reap waits until the process has ended, all of whose output was read.
+func (c *child) reap() {
+	c.reaped.Do(func() {
+		_ = c.Wait()
+		_ = c.in.Close()
+	})
+}
+
+func (c *child) kill() {
+	_ = c.Process.Kill()
+	c.reap()
+}
+
+func (c *child) killed() bool {
+	ended, ok := c.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && ended.Signaled() && ended.Signal() == syscall.SIGKILL
+}
+
+// expect waits for a byte that the process says.
+func (c *child) expect(t testing.TB, want byte) {
+	var said [1]byte
+	_, err := io.ReadFull(c.out, said[:])
+	if err != nil {
+		c.kill()
+		require.NoError(t, err, "%s", c.stderr)
+	}
+	require.Equal(t, string(want), string(said[:]))
+}
+
+func say(b byte) { _, _ = os.Stdout.Write([]byte{b}) }
+
+// shared are the functions that clients of these tests call.
+func shared() []udf.Definition {
+	return append(common(), goFunction("echo", udf.Short, udf.Func{
+		Calculate: func(in *udf.Input, out *udf.Output) error {
+			out.Bytes(in.Arguments.Bytes)
+			return nil
+		}}))
+}
+
+const (
+	answer    = 42
+	tableRows = 40_000
+	echoBytes = 150_000 // more than the queue of bytes holds of a request and its reply
+)
+
+// furnish makes what callers call: a number, and a table of several pieces.
+func furnish(w *Worker) error {
+	v, err := w.Put(PutOptions{Name: "answer"}, vertex.Int64Batch("x", answer))
+	if err != nil {
+		return err
+	}
+	v.Release()
+	v, err = w.Put(PutOptions{Name: "table"}, vertex.Int64Batch("x", numbers(tableRows)...))
+	if err == nil {
+		v.Release()
+	}
+	return err
+}
+
+// caller makes calls of all kinds through shared memory, and looks at every answer.
+type caller struct {
+	w              *Worker
+	value, echo    *UDF
+	increment      *UDF
+	answer, table  *Vertex
+	counter        *Vertex
+	round          uint64
+	before, behind func() // of an update; nil: nobody asks
+}
+
+func newCaller(w *Worker, counter string) (c *caller, err error) {
+	c = &caller{w: w, before: func() {}, behind: func() {}}
+	for name, u := range map[string]**UDF{"value": &c.value, "echo": &c.echo, "increment": &c.increment} {
+		if *u, err = w.OpenUDF(name); err != nil {
+			return nil, err
+		}
+	}
+	for name, v := range map[string]**Vertex{"answer": &c.answer, "table": &c.table, counter: &c.counter} {
+		if *v, err = w.OpenName(name); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *caller) release() {
+	for _, v := range []*Vertex{c.answer, c.table, c.counter} {
+		v.Release()
+	}
+}
+
+// run makes one call, and gives what its result is, which is valid until then returns.
+func (c *caller) run(u *UDF, target *Vertex, arguments []byte, then func(result []byte) error) error {
+	calls := []Call{{UDF: u, Targets: []*Vertex{target}, Flags: AtOwner, Buffer: make([]byte, 8),
+		Arguments: udf.Value{Bytes: arguments}}}
+	if err := c.w.Run(calls); err != nil {
+		return err
+	}
+	defer calls[0].Clear()
+	if calls[0].Err != nil {
+		return calls[0].Err
+	}
+	return then(calls[0].Result.Bytes)
+}
+
+// ask reads the number.
+func (c *caller) ask() error {
+	return c.run(c.value, c.answer, nil, func(result []byte) error {
+		if len(result) != 8 || get(result) != answer {
+			return fmt.Errorf("the answer is %x", result)
+		}
+		return nil
+	})
+}
+
+// send has a large argument come back. Each is another one, so that what is left of an earlier one shows.
+func (c *caller) send() error {
+	c.round++
+	sent := bytes.Repeat([]byte(fmt.Sprintf("%08x", c.round*0x9e3779b9&0xffffffff)), echoBytes/8)
+	return c.run(c.echo, c.answer, sent, func(result []byte) error {
+		if !bytes.Equal(sent, result) {
+			return fmt.Errorf("%d bytes came back as %d others", len(sent), len(result))
+		}
+		return nil
+	})
+}
+
+// count counts up.
+func (c *caller) count() error {
+	c.before()
+	return c.run(c.increment, c.counter, nil, func([]byte) error {
+		c.behind()
+		return nil
+	})
+}
+
+// fetch brings the table here.
+func (c *caller) fetch() error {
+	batch, _, err := c.table.Export(0)
+	if err != nil {
+		return err
+	}
+	defer batch.Release()
+	for i, x := range batch.Int64(0) {
+		if x != int64(i) {
+			return fmt.Errorf("row %d of the table is %d", i, x)
+		}
+	}
+	return nil
+}
+
+// all makes a call of each kind.
+func (c *caller) all() error {
+	for _, one := range []func() error{c.ask, c.count, c.send, c.ask, c.fetch, c.count} {
+		if err := one(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharing opens a server that others reach through shared memory only, with a counter for each of so many.
+func sharing(t *testing.T, counters int) (server *Worker, address string, counts []*Vertex) {
+	address = fmt.Sprintf("shm://@dcf-core-%d-%s", os.Getpid(), t.Name())
+	server = open(t, Options{NodeID: 1, Listen: []string{address}, UDFs: shared()})
+	require.NoError(t, furnish(server))
+	for i := range counters {
+		counts = append(counts, put(t, server, fmt.Sprint("counter", i), 0))
+	}
+	return server, address, counts
+}
