@@ -1,4 +1,5 @@
 /* Queues: epoll, poll, cancel, close; functions that do not return until a latch opens. */
+#include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -13,6 +14,15 @@ static dcf_status heeds(void* user_data, const dcf_udf_input* input, dcf_output*
   return DCF_CANCELLED;
 }
 
+/* Waits for an event. The library's runtime sends signals to its threads, which this may still be.
+ */
+static int wait_for(int epoll, struct epoll_event* event) {
+  int n;
+  do n = epoll_wait(epoll, event, 1, 60000);
+  while (n < 0 && errno == EINTR);
+  return n;
+}
+
 /* Adds up what polls give until all calls of the queue came back. */
 static int64_t poll_all(dcf_queue queue, size_t n) {
   dcf_error error;
@@ -25,7 +35,7 @@ static int64_t poll_all(dcf_queue queue, size_t n) {
   SAME(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
   while (n > 0) {
     size_t count;
-    SAME(epoll_wait(epoll, &event, 1, 60000), 1);
+    SAME(wait_for(epoll, &event), 1);
     OK(dcf_queue_poll(queue, done, CALLS, -1, &count, &error));
     for (size_t i = 0; i < count; i++) {
       SAME(done[i]->status, DCF_OK);
