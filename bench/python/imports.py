@@ -20,7 +20,7 @@ FLOOR = "import _empty"
 class Program(measure.Statement):
     """A program that is run as a process, from its start to its end."""
 
-    batch = 1
+    batch = calls = 1
 
     def __init__(self, text: str) -> None:
         self._command = [sys.executable, "-c", text]
