@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ._cancelled import CancelledError as CancelledError
     from ._future import Answer, Future
     from ._info import VertexInfo
     from .errors import *  # noqa: F403
