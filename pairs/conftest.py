@@ -20,6 +20,6 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Peer]]
         yield running
         left = {name: running[name].close() for name in reversed(LANGUAGES)}
     assert left.pop("go") == {}  # handles are those of the C interface
-    kinds = dict.fromkeys(("vertices", "udfs", "queues", "tickets"), 0) | {"workers": 1}
+    kinds = dict.fromkeys(("vertices", "udfs", "queues", "tickets", "builders"), 0) | {"workers": 1}
     for language, handles in left.items():
         assert handles == {f"handles.{kind}": count for kind, count in kinds.items()}, language
