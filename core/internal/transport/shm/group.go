@@ -1,10 +1,8 @@
 package shm
 
 import (
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,9 +19,8 @@ import (
 // after another. While it sleeps they wake it by the words of their rings, all at once; where they are many,
 // and when it is parked, by their sockets, and those that are quiet do that always.
 type group struct {
-	epfd, wake int // the descriptors of epoll, and of an event that Add and Close set
-	file       *os.File
-	raw        syscall.RawConn
+	epoll *socket.Epoll
+	wake  int // the descriptor of an event that Add and Close set
 
 	mu      sync.Mutex
 	members map[uint64]*member // by token, also those that are in added
@@ -74,42 +71,32 @@ func (c *conn) Group() transport.Group {
 }
 
 func newGroup() (*group, error) {
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epoll, err := socket.OpenEpoll()
 	if err != nil {
-		return nil, socket.SystemError("epoll_create", err)
+		return nil, err
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		_ = unix.Close(epfd)
+		epoll.Close()
 		return nil, socket.SystemError("eventfd", err)
 	}
-	g := &group{epfd: epfd, wake: wake, members: map[uint64]*member{}, words: new(futex.Words)}
-	err = unix.SetNonblock(epfd, true)
-	if err == nil {
-		err = g.watch(wake, 0)
-	}
-	if err == nil {
-		g.file = os.NewFile(uintptr(epfd), "epoll")
-		g.raw, err = g.file.SyscallConn()
-	}
-	if err != nil {
-		_, _ = unix.Close(epfd), unix.Close(wake)
-		return nil, socket.SystemError("epoll", err)
+	g := &group{epoll: epoll, wake: wake, members: map[uint64]*member{}, words: new(futex.Words)}
+	if err := g.watch(wake, 0); err != nil {
+		g.free()
+		return nil, err
 	}
 	return g, nil
 }
 
 // free frees the descriptors. Nobody uses the group any more.
 func (g *group) free() {
-	_ = g.file.Close()
+	g.epoll.Close()
 	_ = unix.Close(g.wake)
 }
 
 // watch has epoll tell of a descriptor, each time that it becomes readable.
 func (g *group) watch(fd int, token uint64) error {
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET}
-	event.Fd, event.Pad = int32(uint32(token)), int32(token>>32)
-	return unix.EpollCtl(g.epfd, unix.EPOLL_CTL_ADD, fd, &event)
+	return g.epoll.Control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET, token)
 }
 
 // Add makes a connection part of the group.
@@ -127,7 +114,7 @@ func (g *group) Add(connection transport.Conn, tag any) error {
 	g.tokens++
 	m := &member{c: c, tag: tag, token: g.tokens}
 	if err := g.watch(c.sock.FD, m.token); err != nil {
-		return socket.SystemError("epoll_ctl", err)
+		return err
 	}
 	g.members[m.token] = m
 	g.added = append(g.added, m)
@@ -167,7 +154,7 @@ func (g *group) Remove(connection transport.Conn) {
 		g.over = g.closed && len(g.members) == 0
 		g.mu.Unlock()
 		if c.sock.Enter() { // else it is closed, and epoll has forgotten it
-			_ = unix.EpollCtl(g.epfd, unix.EPOLL_CTL_DEL, c.sock.FD, nil)
+			_ = unix.EpollCtl(g.epoll.FD, unix.EPOLL_CTL_DEL, c.sock.FD, nil)
 			c.sock.Leave()
 		}
 		return
@@ -344,7 +331,7 @@ func (g *group) arm() {
 
 // heed waits for sockets that ask to be woken for, and makes their connections hot.
 func (g *group) heed(wait time.Duration) {
-	n, err := unix.EpollWait(g.epfd, g.events[:], int((wait+time.Millisecond-1)/time.Millisecond))
+	n, err := unix.EpollWait(g.epoll.FD, g.events[:], int((wait+time.Millisecond-1)/time.Millisecond))
 	if err == nil {
 		g.warm(n)
 	}
@@ -355,7 +342,7 @@ func (g *group) warm(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range n {
-		m := g.members[uint64(uint32(g.events[i].Fd))|uint64(uint32(g.events[i].Pad))<<32]
+		m := g.members[socket.Token(&g.events[i])]
 		if m == nil { // it was removed, or it is the group's own event
 			continue
 		}
@@ -377,8 +364,8 @@ func (g *group) Park() error {
 	if g.over {
 		return status.Errorf(status.Unavailable, "this node is closed")
 	}
-	err := g.raw.Read(func(uintptr) bool {
-		n, err := unix.EpollWait(g.epfd, g.events[:], 0)
+	err := g.epoll.Raw.Read(func(uintptr) bool {
+		n, err := unix.EpollWait(g.epoll.FD, g.events[:], 0)
 		if err == nil {
 			g.warm(n)
 		}

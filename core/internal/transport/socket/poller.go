@@ -1,9 +1,7 @@
 package socket
 
 import (
-	"os"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,9 +11,7 @@ import (
 // that one waits for is this poller's epoll descriptor. The zero Poller is ready.
 type Poller struct {
 	mu     sync.Mutex
-	file   *os.File
-	raw    syscall.RawConn
-	epfd   int
+	epoll  *Epoll              // nil: not needed yet
 	places map[uint64]*Parking // by token; those that an event may concern
 	tokens uint64
 	done   chan struct{} // closed when run has returned
@@ -33,26 +29,16 @@ type Parking struct {
 }
 
 func (p *Poller) start() error {
-	if p.file != nil {
+	if p.epoll != nil {
 		return nil
 	}
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epoll, err := OpenEpoll()
 	if err != nil {
-		return SystemError("epoll_create", err)
+		return err
 	}
-	if err := unix.SetNonblock(epfd, true); err != nil {
-		_ = unix.Close(epfd)
-		return SystemError("fcntl of epoll", err)
-	}
-	file := os.NewFile(uintptr(epfd), "epoll")
-	raw, err := file.SyscallConn()
-	if err != nil {
-		_ = file.Close()
-		return SystemError("epoll", err)
-	}
-	p.file, p.raw, p.epfd, p.done = file, raw, epfd, make(chan struct{})
+	p.epoll, p.done = epoll, make(chan struct{})
 	p.places = map[uint64]*Parking{}
-	go p.run()
+	go p.run(epoll)
 	return nil
 }
 
@@ -123,20 +109,18 @@ func (p *Poller) control(fd int, place *Parking, events uint32) error {
 		place.token, place.fd = p.tokens, fd
 		place.ready = make(chan struct{}, 1)
 	}
-	event := unix.EpollEvent{Events: events}
-	event.Fd, event.Pad = int32(uint32(place.token)), int32(place.token>>32)
 	p.places[place.token] = place
-	if err := unix.EpollCtl(p.epfd, operation, fd, &event); err != nil {
+	err := p.epoll.Control(operation, fd, events, place.token)
+	if err != nil {
 		delete(p.places, place.token)
-		return SystemError("epoll_ctl", err)
 	}
-	return nil
+	return err
 }
 
 // drop takes a socket out of the poller.
 func (p *Poller) drop(place *Parking) {
 	delete(p.places, place.token)
-	_ = unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, place.fd, nil)
+	_ = unix.EpollCtl(p.epoll.FD, unix.EPOLL_CTL_DEL, place.fd, nil)
 }
 
 func (p *Poller) markReady(place *Parking) {
@@ -150,12 +134,12 @@ func (p *Poller) markReady(place *Parking) {
 	}
 }
 
-func (p *Poller) run() {
+func (p *Poller) run(epoll *Epoll) {
 	defer close(p.done)
 	var events [64]unix.EpollEvent
 	// Read calls back until it is told that there is nothing more, and then waits for more; it
 	// ends when the file is closed.
-	_ = p.raw.Read(func(fd uintptr) bool {
+	_ = epoll.Raw.Read(func(fd uintptr) bool {
 		for {
 			n, err := unix.EpollWait(int(fd), events[:], 0)
 			if n <= 0 && err != unix.EINTR {
@@ -173,7 +157,7 @@ func (p *Poller) wake(events []unix.EpollEvent) (calls []func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range events {
-		token := uint64(uint32(events[i].Fd)) | uint64(uint32(events[i].Pad))<<32
+		token := Token(&events[i])
 		place := p.places[token]
 		switch {
 		case place == nil:
@@ -197,10 +181,10 @@ func (p *Poller) wake(events []unix.EpollEvent) (calls []func()) {
 // Close ends the poller. Nobody waits in it any more.
 func (p *Poller) Close() {
 	p.mu.Lock()
-	file := p.file
+	epoll := p.epoll
 	p.mu.Unlock()
-	if file != nil {
-		_ = file.Close()
+	if epoll != nil {
+		epoll.Close()
 		<-p.done
 	}
 }
