@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"core/internal/transport/shm":           {"core/internal/clock", "core/internal/failpoint", "core/internal/ring", "core/internal/transport", "core/internal/transport/futex", "core/internal/transport/socket", "core/status", "vertex", "vertex/arena", "wire"},
 	"core/internal/transport/socket":        {"core/internal/clock", "core/internal/transport", "core/status"},
 	"core/internal/transport/tcp":           {"core/internal/clock", "core/internal/transport", "core/internal/transport/socket", "core/status", "vertex", "wire"},
-	"core/internal/transport/transporttest": {"core/internal/clock", "core/internal/transport", "core/status", "udf", "vertex", "vertex/cdata", "wire"},
+	"core/internal/transport/transporttest": {"core/internal/clock", "core/internal/transport", "core/status", "udf", "vertex", "vertex/arena", "vertex/cdata", "wire"},
 	"core/internal/session":                 {"core/internal/clock", "core/internal/transport", "core/status", "wire"},
 	"core/internal/rpc":                     {"core/internal/clock", "core/internal/session", "core/internal/transport", "core/internal/transport/futex", "core/internal/transport/inproc", "core/internal/transport/shm", "core/internal/transport/tcp", "core/status", "wire"},
 	"core/internal/cluster":                 {"core/internal/once", "core/status", "vertex", "wire"},

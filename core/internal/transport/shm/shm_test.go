@@ -21,15 +21,14 @@ func TestMain(m *testing.M) {
 		os.Exit(playRole(role))
 	}
 	before, _ := arena.Usage()
-	files := descriptors()
+	files := transporttest.Descriptors()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if after, _ := arena.Usage(); code == 0 && after != before {
 			fmt.Fprintf(os.Stderr, "%d bytes of batches before the tests, %d after\n", before, after)
 			code = 1
 		}
-		// The Go runtime opens an epoll and an event descriptor when it first needs them, and the
-		// arena keeps some.
-		if after := descriptors(); code == 0 && after > files+2+arena.Shared().Descriptors {
+		// The Go runtime opens an epoll and an event descriptor when it first needs them.
+		if after := transporttest.Descriptors(); code == 0 && after > files+2 {
 			fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", files, after)
 			code = 1
 		}
@@ -39,14 +38,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}))
-}
-
-func descriptors() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(entries)
 }
 
 // mappings counts the connections whose memory is mapped.

@@ -16,27 +16,19 @@ import (
 // No goroutine, no descriptor and no batch may be left at the end.
 func TestMain(m *testing.M) {
 	before, _ := arena.Usage()
-	files := descriptors()
+	files := transporttest.Descriptors()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if after, _ := arena.Usage(); code == 0 && after != before {
 			fmt.Fprintf(os.Stderr, "%d bytes of batches before the tests, %d after\n", before, after)
 			code = 1
 		}
 		// The Go runtime opens an epoll and an event descriptor when it first needs them.
-		if after := descriptors(); code == 0 && after > files+2 {
+		if after := transporttest.Descriptors(); code == 0 && after > files+2 {
 			fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", files, after)
 			code = 1
 		}
 		os.Exit(code)
 	}))
-}
-
-func descriptors() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(entries)
 }
 
 func TestConformance(t *testing.T) {
