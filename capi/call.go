@@ -68,6 +68,9 @@ func runCalls(handle C.dcf_worker, first *C.dcf_call, done int, count C.size_t) 
 		f.load(w, step(first, i))
 	}
 	err = w.core.Run(f.calls[:len(f.from)])
+	if count == 1 && err == nil && len(f.from) == 1 && f.calls[0].Small() {
+		enterSmall(w, first)
+	}
 	for i, c := range f.from {
 		if err == nil {
 			give(&f.calls[i], c)

@@ -44,14 +44,21 @@ void dcf_capi_clear_results(dcf_call* call);
 #define DCF_CAPI_MAX_CALLS (1u << 20)
 
 /* What C knows of open handles, so that a call of a function in C on a local vertex does not enter
- * Go: a table for each kind that takes part. What is not in it is served by Go. */
+ * Go, and neither does a small call over shared memory: tables for the kinds that take part. Each has
+ * an object and a word, and perhaps more. What is not in it is served by Go. */
+#define DCF_CAPI_MORE 4
 typedef struct dcf_capi_direct dcf_capi_direct;
-extern dcf_capi_direct dcf_capi_workers;  /* dcf_epochs, and the node id */
-extern dcf_capi_direct dcf_capi_vertices; /* dcf_record, and the worker's handle */
-extern dcf_capi_direct dcf_capi_udfs;     /* dcf_native_program, and the worker's handle */
+extern dcf_capi_direct dcf_capi_workers;  /* dcf_epochs; the node id */
+extern dcf_capi_direct dcf_capi_vertices; /* dcf_record; the worker's handle */
+extern dcf_capi_direct dcf_capi_udfs;     /* dcf_native_program; the worker's handle */
+/* dcf_lanes to the owner; the worker's handle; the connection's number, birth, id (2) */
+extern dcf_capi_direct dcf_capi_routes;
+/* anything; the worker's handle; the function's identity (2) */
+extern dcf_capi_direct dcf_capi_smalls;
 
-/* Enters a handle. Where memory is out it does not, and Go serves the handle. */
-void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object);
+/* Enters a handle; more may be NULL. Where memory is out it does not, and Go serves the handle. */
+void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object,
+                    const uint64_t* more);
 /* Takes it out, if it is there: whoever pins from now on does not find it. */
 void dcf_capi_leave(dcf_capi_direct* table, uint64_t handle);
 

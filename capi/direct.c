@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "capi.h"
+#include "direct.h"
 #include "native.h"
 #include "vertex.h"
 
@@ -26,33 +27,7 @@ extern int dcf_native_in_update(void) __attribute__((weak));
 
 /* ---- Handles that C may use ----------------------------------------------- */
 
-/* Chunks are made when they are needed and stay. */
-#define CHUNK_SHIFT 10
-#define CHUNK_ENTRIES (1u << CHUNK_SHIFT)
-#define MAX_CHUNKS (DCF_CAPI_MAX_HANDLES >> CHUNK_SHIFT)
-
-/* The handle is written last and taken out first. It is never used twice: whoever reads the object
- * and then finds his handle has the handle's object. */
-typedef struct entry {
-  _Atomic uint64_t handle;
-  _Atomic uint64_t word;
-  _Atomic uintptr_t object;
-  uint64_t reserved;
-} entry;
-
-struct dcf_capi_direct {
-  _Atomic(entry*) chunks[MAX_CHUNKS];
-};
-
-dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs;
-
-/* The entry where a handle would be, or NULL. */
-static inline entry* entry_at(dcf_capi_direct* table, uint64_t handle) {
-  const uint32_t slot = (uint32_t)handle;
-  if (slot >= DCF_CAPI_MAX_HANDLES) return NULL;
-  entry* chunk = atomic_load(&table->chunks[slot >> CHUNK_SHIFT]);
-  return chunk ? &chunk[slot & (CHUNK_ENTRIES - 1)] : NULL;
-}
+dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs, dcf_capi_routes, dcf_capi_smalls;
 
 static entry* entry_made(dcf_capi_direct* table, uint64_t handle) {
   if ((uint32_t)handle >= DCF_CAPI_MAX_HANDLES) return NULL;
@@ -65,9 +40,12 @@ static entry* entry_made(dcf_capi_direct* table, uint64_t handle) {
   return entry_at(table, handle);
 }
 
-void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object) {
+void dcf_capi_enter(dcf_capi_direct* table, uint64_t handle, uint64_t word, uintptr_t object,
+                    const uint64_t* more) {
   entry* e = entry_made(table, handle);
   if (!e) return;
+  atomic_store(&e->handle, 0); /* nobody takes what was entered before for this */
+  for (int i = 0; i < DCF_CAPI_MORE; i++) atomic_store(&e->more[i], more ? more[i] : 0);
   atomic_store(&e->word, word);
   atomic_store(&e->object, object);
   atomic_store(&e->handle, handle);
@@ -77,17 +55,6 @@ void dcf_capi_leave(dcf_capi_direct* table, uint64_t handle) {
   entry* e = entry_at(table, handle);
   uint64_t there = handle; /* another thread may have given it back, and the slot be used again */
   if (e) atomic_compare_exchange_strong(&e->handle, &there, 0);
-}
-
-/* The object of a handle and its word; 0 where C must leave it to Go. What is read under a pin is
- * read in the one order that all sequentially consistent operations have: after the pin was taken.
- */
-static inline uintptr_t object_of(dcf_capi_direct* table, uint64_t handle, uint64_t* word) {
-  entry* e = entry_at(table, handle);
-  if (!e) return 0;
-  *word = atomic_load(&e->word);
-  const uintptr_t object = atomic_load(&e->object);
-  return atomic_load(&e->handle) == handle ? object : 0;
 }
 
 /* ---- Pins ------------------------------------------------------------------ */
@@ -139,19 +106,6 @@ static const uint32_t never_cancelled;
 
 static inline const dcf_vertex_id* ids_of(const dcf_id_list* list) {
   return list ? (const dcf_vertex_id*)(list + 1) : NULL;
-}
-
-/* Whether Go is needed to see what a call asks for. */
-static inline int is_plain(const dcf_call* c) {
-  const dcf_call_more* more = c->more;
-  if (c->struct_size != sizeof *c || (c->flags & ~DCF_CALL_INLINE) > DCF_CALL_HERE ||
-      c->target_count != 1 || !c->targets || c->ticket || c->private_data ||
-      (c->arguments.size && !c->arguments.data) || (c->buffer_size && !c->buffer))
-    return 0;
-  return !more || (more->struct_size == sizeof *more && !more->reserved &&
-                   !more->target_arguments && !more->arguments_schema && !more->arguments_array &&
-                   !more->private_data[0] && !more->result_schema.release &&
-                   !more->result_array.release && !more->result_parts.release);
 }
 
 static __attribute__((noinline)) int64_t deadline_of(const dcf_call* c) {
@@ -211,14 +165,7 @@ static inline void give(const run* r, dcf_call* c, uint64_t version,
   } else if (output->part_size) {
     memcpy(c->buffer, output->small, output->part_size);
   }
-  dcf_call_more* more = c->more;
-  if (!more) return;
-  more->result_version = version;
-  more->served_by = r->node;
-  more->served_how = 0;
-  more->served_ns = 0;
-  more->bytes_moved = 0;
-  more->bytes_fetched = 0;
+  if (c->more) give_more(c->more, version, r->node, 0, 0);
 }
 
 /* Runs the first calls, up to one that Go must run, and gives how many they were. */
@@ -258,7 +205,7 @@ dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_er
   size_t done = 0;
   if (calls && count && count <= DCF_CAPI_MAX_CALLS && calls->struct_size == sizeof *calls &&
       !dcf_native_in_update()) {
-    done = run_first(&r, calls, count);
+    done = count == 1 && dcf_capi_small(worker.handle, calls, 0) ? 1 : run_first(&r, calls, count);
     if (done == count) return DCF_OK;
   }
   return dcf_capi_run(worker, calls, count, done, error);
@@ -269,7 +216,9 @@ dcf_status dcf_call_try(dcf_worker worker, dcf_call* calls, size_t count, size_t
   run r = {.worker = worker.handle, .tries = 1};
   if (done_out && calls && count && count <= DCF_CAPI_MAX_CALLS &&
       calls->struct_size == sizeof *calls && object_of(&dcf_capi_workers, r.worker, &r.node)) {
-    *done_out = dcf_native_in_update() ? 0 : run_first(&r, calls, count);
+    *done_out = 0;
+    if (dcf_native_in_update()) return DCF_OK;
+    *done_out = dcf_capi_small(worker.handle, calls, 1) ? 1 : run_first(&r, calls, count);
     return DCF_OK;
   }
   return dcf_capi_try(worker, calls, count, done_out, error);

@@ -4,6 +4,7 @@ package main
 import "C"
 
 import (
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -16,6 +17,7 @@ import (
 type udfHandle struct {
 	core   *core.UDF
 	worker *worker
+	small  atomic.Bool // C knows it for calls over lanes
 }
 
 var udfs = newTable[udfHandle](kindUDF, "UDF")
@@ -24,14 +26,14 @@ func giveUDF(w *worker, u *core.UDF, err error, out *C.dcf_udf) error {
 	if err != nil {
 		return err
 	}
-	handle, err := udfs.open(&udfHandle{u, w})
+	handle, err := udfs.open(&udfHandle{core: u, worker: w})
 	if err != nil {
 		u.Release()
 		return err
 	}
 	if direct := u.Direct(); direct != nil {
 		C.dcf_capi_enter(&C.dcf_capi_udfs, C.uint64_t(handle), C.uint64_t(w.handle),
-			C.uintptr_t(uintptr(direct)))
+			C.uintptr_t(uintptr(direct)), nil)
 		if u.Gone() { // hide may not have seen it
 			C.dcf_capi_leave(&C.dcf_capi_udfs, C.uint64_t(handle))
 		}
@@ -45,6 +47,7 @@ func hide(u *core.UDF) {
 	udfs.each(func(handle uint64, open *udfHandle) {
 		if open.core.Is(u) {
 			C.dcf_capi_leave(&C.dcf_capi_udfs, C.uint64_t(handle))
+			C.dcf_capi_leave(&C.dcf_capi_smalls, C.uint64_t(handle))
 		}
 	})
 }
@@ -141,6 +144,7 @@ func openUDF(handle C.dcf_worker, name C.dcf_bytes, out *C.dcf_udf) error {
 func dcf_udf_release(u C.dcf_udf, e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, u.handle)
 	C.dcf_capi_leave(&C.dcf_capi_udfs, u.handle)
+	C.dcf_capi_leave(&C.dcf_capi_smalls, u.handle)
 	closed, err := udfs.close(uint64(u.handle))
 	if err == nil && !closed.worker.closed.Load() {
 		closed.core.Release()

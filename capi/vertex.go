@@ -4,6 +4,7 @@ package main
 import "C"
 
 import (
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -16,6 +17,7 @@ import (
 type vertexHandle struct {
 	core   *core.Vertex
 	worker *worker
+	route  atomic.Uint64 // the connection that C calls it over; 0: none
 }
 
 var vertices = newTable[vertexHandle](kindVertex, "vertex")
@@ -37,14 +39,14 @@ func giveVertex(w *worker, v *core.Vertex, err error, out *C.dcf_vertex) error {
 	if err != nil {
 		return err
 	}
-	handle, err := vertices.open(&vertexHandle{v, w})
+	handle, err := vertices.open(&vertexHandle{core: v, worker: w})
 	if err != nil {
 		v.Release()
 		return err
 	}
 	if direct := v.Direct(); direct != nil {
 		C.dcf_capi_enter(&C.dcf_capi_vertices, C.uint64_t(handle), C.uint64_t(w.handle),
-			C.uintptr_t(uintptr(direct)))
+			C.uintptr_t(uintptr(direct)), nil)
 	}
 	out.handle = C.uint64_t(handle)
 	return nil
@@ -324,6 +326,7 @@ func dcf_vertex_unlink(from C.dcf_vertex, to C.dcf_vertex_id, e *C.dcf_error) (s
 func dcf_vertex_release(v C.dcf_vertex, e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, v.handle)
 	C.dcf_capi_leave(&C.dcf_capi_vertices, v.handle)
+	C.dcf_capi_leave(&C.dcf_capi_routes, v.handle)
 	closed, err := vertices.close(uint64(v.handle))
 	if err == nil && !closed.worker.closed.Load() {
 		closed.core.Release()

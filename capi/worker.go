@@ -124,7 +124,7 @@ func openWorker(options *C.dcf_worker_options, out *C.dcf_worker) error {
 		return err
 	}
 	C.dcf_capi_enter(&C.dcf_capi_workers, C.uint64_t(w.handle), C.uint64_t(opened.NodeID()),
-		C.uintptr_t(uintptr(opened.Direct())))
+		C.uintptr_t(uintptr(opened.Direct())), nil)
 	out.handle = C.uint64_t(w.handle)
 	return nil
 }

@@ -61,6 +61,7 @@ type Call struct {
 
 	cancel *atomic.Uint32 // turns non-zero: end early; nil: nobody can ask for that
 	later  bool           // it did not run at once
+	small  bool           // it went over a lane
 	rare   bool           // results are set beyond what every call that runs at once writes
 	task   *exec.Task     // while it runs
 }
@@ -104,7 +105,7 @@ func (c *Call) clearRare() {
 	c.freeResults()
 	c.Err, c.Result, c.ResultSize, c.Effects = nil, udf.Value{}, 0, EffectsNone
 	c.Version, c.ServedBy, c.ServedHow, c.ServedFor = 0, 0, InProcess, 0
-	c.BytesMoved, c.BytesFetched, c.Ran = 0, 0, c.Ran[:0]
+	c.BytesMoved, c.BytesFetched, c.Ran, c.small = 0, 0, c.Ran[:0], false
 	c.rare = false
 }
 

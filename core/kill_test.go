@@ -73,8 +73,8 @@ func callForever(parent <-chan struct{}) int {
 	}
 }
 
-// lane kills one client after another, and keeps the account of their updates.
-type lane struct {
+// killer kills one client after another, and keeps the account of their updates.
+type killer struct {
 	t             *testing.T
 	random        *rand.Rand
 	server        *Worker
@@ -85,13 +85,13 @@ type lane struct {
 	took          time.Duration // from its start to its first update, of a client
 }
 
-func (l *lane) start(variables ...string) *child {
+func (l *killer) start(variables ...string) *child {
 	variables = append(variables, addressVariable+"="+l.address, fmt.Sprint(counterVariable, "=counter", l.number))
 	return start(l.t, "client", variables...)
 }
 
 // atRandom kills a client anywhere: before it is up, or in the middle of calls.
-func (l *lane) atRandom(int) {
+func (l *killer) atRandom(int) {
 	began := time.Now()
 	c := l.start()
 	said := []byte(nil)
@@ -110,7 +110,7 @@ func (l *lane) atRandom(int) {
 }
 
 // atPoint has a client kill itself at a named point.
-func (l *lane) atPoint(i int) {
+func (l *killer) atPoint(i int) {
 	points := failpoint.All()
 	point := points[(i*killLanes+l.number)%len(points)]
 	hits := 1
@@ -124,7 +124,7 @@ func (l *lane) atPoint(i int) {
 }
 
 // bury takes what a dead client said into account.
-func (l *lane) bury(c *child, said []byte, how string) {
+func (l *killer) bury(c *child, said []byte, how string) {
 	rest, err := io.ReadAll(c.out)
 	c.reap()
 	assert.NoError(l.t, err)
@@ -227,9 +227,9 @@ func (h holdings) within(before holdings) bool {
 func TestKilledClients(t *testing.T) {
 	for _, way := range []struct {
 		name string
-		kill func(l *lane, i int)
+		kill func(l *killer, i int)
 	}{
-		{"random", (*lane).atRandom}, {"named", (*lane).atPoint},
+		{"random", (*killer).atRandom}, {"named", (*killer).atPoint},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			if way.name == "named" && !failpoint.Enabled {
@@ -248,7 +248,7 @@ func TestKilledClients(t *testing.T) {
 			var work sync.WaitGroup
 			began := time.Now()
 			for n := range killLanes {
-				l := &lane{t: t, random: rand.New(rand.NewPCG(random.Uint64(), 0)), server: server,
+				l := &killer{t: t, random: rand.New(rand.NewPCG(random.Uint64(), 0)), server: server,
 					address: address, number: n, counter: counts[n]}
 				work.Go(func() {
 					for i := 0; dead.Add(1) <= int64(*kills) && !t.Failed(); i++ {
@@ -277,7 +277,7 @@ func TestKilledClients(t *testing.T) {
 func TestStoppedClient(t *testing.T) {
 	_, address, counts := sharing(t, killLanes+goodClients)
 	clients, stop := goods(t, address, counts[killLanes:])
-	l := &lane{t: t, address: address}
+	l := &killer{t: t, address: address}
 	c := l.start()
 	defer c.kill()
 	for range 3 {

@@ -80,6 +80,9 @@ func (c *Call) ask(w *Worker) bool {
 	if w.checkCall(c) != nil || w.closing.Load() || !to.address(c) {
 		return false
 	}
+	if c.askLane(w, &to) {
+		return true
+	}
 	sequence, floor, err := w.number()
 	if err != nil {
 		return false // the task says so

@@ -18,6 +18,7 @@ import (
 type counts struct {
 	tasks      atomic.Int64 // calls of this worker that were more than a look at a local vertex
 	served     atomic.Int64 // call frames of other workers
+	small      atomic.Int64 // calls of other workers that came over lanes
 	calculates atomic.Int64 // that ran in tasks here, for this worker and others
 	resends    atomic.Int64 // requests sent again
 }
@@ -26,15 +27,19 @@ type counts struct {
 func (w *Worker) Stats() []Stat {
 	vertices, bytes, limit := w.store.Usage()
 	used, kept := arena.Usage()
-	local := w.store.Calls()
+	local, small := w.store.Calls(), w.counts.small.Load()
+	tasks := w.counts.tasks.Load()
+	if w.clustered() {
+		tasks += int64(w.rpc.Calls())
+	}
 	stats := []Stat{
 		{Name: "calls.local", Value: local},
-		{Name: "calls.tasks", Value: w.counts.tasks.Load()},
-		{Name: "calls.served", Value: w.counts.served.Load()},
+		{Name: "calls.tasks", Value: tasks},
+		{Name: "calls.served", Value: w.counts.served.Load() + small},
 		{Name: "calls.running", Value: w.running.Load()},
 		{Name: "calls.overdue", Value: w.overdue.Load()},
 		{Name: "calls.resent", Value: w.counts.resends.Load()},
-		{Name: "calculates", Value: w.counts.calculates.Load() + local},
+		{Name: "calculates", Value: w.counts.calculates.Load() + local + small},
 		{Name: "functions", Value: int64(len(w.functions.Load().byName))},
 		{Name: "vertices", Value: vertices},
 		{Name: "vertices.bytes", Value: bytes},

@@ -28,6 +28,8 @@ type Function struct {
 	// Cost is a moving average of what one calculate takes, in nanoseconds; 0: not known.
 	cost atomic.Int64
 	gone atomic.Bool
+	// Large says that calls of it were found to take more than a lane carries.
+	Large atomic.Bool
 	// special says that a call of it takes more than a calculate: see Plain.
 	special atomic.Bool
 }

@@ -187,7 +187,7 @@ func refuseEffects(out *udf.Output) {
 // take takes in one output whose effects are dealt with.
 func (t *Task) take(it *Item, out *udf.Output) {
 	if out.Failure != nil {
-		t.fail(blame(out.Failure, it))
+		t.fail(Blame(out.Failure, it.Function.Name, it.Target))
 		return
 	}
 	if out.HasPart {
@@ -196,11 +196,11 @@ func (t *Task) take(it *Item, out *udf.Output) {
 	t.spawn(it, out.Spawns)
 }
 
-// blame says which function failed on which vertex.
-func blame(err *status.Error, it *Item) *status.Error {
-	named := status.Errorf(err.Code, "function %q: %w", it.Function.Name, textOf(err))
+// Blame says which function failed on which vertex.
+func Blame(err *status.Error, function string, target vertex.ID) *status.Error {
+	named := status.Errorf(err.Code, "function %q: %w", function, textOf(err))
 	named.Detail, named.OS, named.Node = err.Detail, err.OS, err.Node
-	return named.WithVertex(it.Target)
+	return named.WithVertex(target)
 }
 
 // textOf is an error's message without its code's name, which the outer error has too.

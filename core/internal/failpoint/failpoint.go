@@ -28,12 +28,22 @@ const (
 	PieceRead
 	// Armed: the consumer has said that it sleeps.
 	Armed
+	// CallWritten: a call is on its lane, which its server does not see.
+	CallWritten
+	// CallAsked: the server sees it, and is not woken for it.
+	CallAsked
+	// CallFound: the server has seen a call, and not taken it.
+	CallFound
+	// AnswerWritten: the answer is on the lane, and its caller does not see it.
+	AnswerWritten
+	// AnswerTaken: the caller has read the answer, and has not left the lane.
+	AnswerTaken
 
 	count int = iota
 )
 
 var names = [count]string{"connected", "greeted", "written", "published", "piece-written", "found", "taken",
-	"piece-read", "armed"}
+	"piece-read", "armed", "call-written", "call-asked", "call-found", "answer-written", "answer-taken"}
 
 func (p Point) String() string { return names[p] }
 

@@ -140,12 +140,19 @@ func (p *Producer) Err() error { return p.failure }
 // Wake wakes a consumer that sleeps, for what was published before. Where it sleeps on something else than
 // the ring it says so, and the caller has to wake it. It is called after Publish, and may be called
 // by any goroutine.
-func (p *Producer) Wake() (elsewhere bool) {
-	switch clearWord(&p.memory.asleep) {
+func (p *Producer) Wake() (elsewhere bool) { return Wake(&p.memory.asleep) }
+
+// Asleep is the word by which the consumer says that it sleeps, for Wake by who has told it something by
+// another way than the ring.
+func (p *Producer) Asleep() *uint32 { return &p.memory.asleep }
+
+// Wake wakes who sleeps by that word, or says that it does so on something else than the word.
+func Wake(asleep *uint32) (elsewhere bool) {
+	switch clearWord(asleep) {
 	case awake:
 		return false
 	case inFutex:
-		futex.Wake(&p.memory.asleep)
+		futex.Wake(asleep)
 		return false
 	default:
 		return true

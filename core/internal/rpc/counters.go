@@ -1,6 +1,11 @@
 package rpc
 
-import "dcf/core/internal/transport"
+import (
+	"maps"
+	"slices"
+
+	"dcf/core/internal/transport"
+)
 
 // Counters count what passed between this node and a peer. A frame is counted when it is handed to
 // its connection, and when it was taken from there. Heartbeats and Hellos count too.
@@ -24,7 +29,19 @@ func (p *Peer) Counters() Counters {
 			c.RoundTripNs = ns
 		}
 	}
+	c.Requests += c.Calls
 	return c
+}
+
+// Calls counts what this node asked over lanes, of all peers.
+func (n *Node) Calls() (calls uint64) {
+	n.mu.Lock()
+	peers := slices.Collect(maps.Values(n.peers))
+	n.mu.Unlock()
+	for _, p := range peers {
+		calls += p.Counters().Calls
+	}
+	return calls
 }
 
 // Schemes gives the scheme of each session that is up: how many go which way.

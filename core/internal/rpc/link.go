@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/lane"
 	"dcf/core/internal/transport"
 	"dcf/core/status"
 	"dcf/wire"
@@ -26,6 +27,7 @@ type link struct {
 	first, last *Pending // followers, the longest waiting first
 
 	async  asynchronous
+	caller *lane.Caller // nil: there are no lanes
 	server server
 }
 
@@ -37,6 +39,11 @@ func newLink(s *session, conn transport.Conn, purpose wire.Purpose, served bool)
 	l.async.blind = conn.Descriptor() < 0
 	if !l.async.blind {
 		conn.Return()
+	}
+	if grouped, ok := conn.(transport.Grouped); ok {
+		if l.caller, l.server.lanes = grouped.Lanes(); l.caller != nil {
+			l.caller.SetNode(s.hello.Identity.Node)
+		}
 	}
 	return l
 }

@@ -18,6 +18,7 @@ type poller struct {
 	group transport.Group // nil: it has one link only
 	at    *link           // the one that is read
 	left  int             // how many frames of it, before others have their turn
+	calls bool            // what came are calls on its lanes
 
 	// turn says whose the receiving half is. It counts requests in its upper bits and is odd
 	// while Serve runs. Whoever changes an odd turn first, the goroutine that returns from Serve
@@ -85,6 +86,7 @@ func (p *poller) run() {
 	}
 	idle := transport.Slice
 	var batch [MaxTogether]*Request
+	small := new(small) // of this goroutine: it may end after another one reads on
 	for {
 		if r := p.held; r != nil {
 			p.held = nil
@@ -102,6 +104,15 @@ func (p *poller) run() {
 			}
 		}
 		header, err := p.next(slice)
+		if p.calls {
+			idle = 0
+			if err := small.serve(p); err != nil || !small.mine {
+				if !p.goesOn(small.mine, err) {
+					return
+				}
+			}
+			continue
+		}
 		switch {
 		case err == nil:
 			idle = 0
@@ -131,16 +142,20 @@ func (p *poller) more() bool {
 	return p.at != nil && (p.group == nil || p.left > 0) && p.at.conn.Ready()
 }
 
-// next waits for a frame and gives its header. The frame is one of the link at.
+// next waits for a frame and gives its header, or says that there are calls. Both are those of the link at.
 func (p *poller) next(wait time.Duration) (wire.SessionHeader, error) {
 	if p.group == nil {
 		return p.at.conn.Next(wait)
 	}
+	p.calls = false
 	if !p.more() {
 		if p.at = p.wait(wait); p.at == nil {
 			return wire.SessionHeader{}, transport.ErrAgain
 		}
 		p.left = maxInTurn
+		if p.calls = p.at.server.lanes != nil && p.at.server.lanes.Ready(); p.calls {
+			return wire.SessionHeader{}, nil
+		}
 	}
 	p.left--
 	return p.at.conn.Next(0)

@@ -3,10 +3,13 @@ package rpc
 import (
 	"sync"
 	"sync/atomic"
+
+	"dcf/core/internal/lane"
 )
 
 // server is what a link has for requests of the other side, besides who reads them.
 type server struct {
+	lanes    *lane.Server // nil: no small calls come
 	mu       sync.Mutex
 	requests map[uint64]*Request // that were not answered when Serve returned, or can be cancelled
 	open     atomic.Int32        // unanswered

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"dcf/core/internal/lane"
 	"dcf/wire"
 )
 
@@ -101,6 +102,14 @@ type Grouped interface {
 	Group() Group
 	// Large says whether to Take the frame that Next announced may take long.
 	Large() bool
+	// Lanes gives this end of the lanes on which small calls travel beside the frames: the calling one
+	// where this end dialled, else the serving one. Callers are served while the connection is in its
+	// group, and Wait looks for calls, too.
+	Lanes() (*lane.Caller, *lane.Server)
+	// Hold keeps the lanes' memory until Release, for a server whose connection may end meanwhile, or
+	// says that it is gone.
+	Hold() bool
+	Release()
 }
 
 // Group is connections that one goroutine at a time receives from. Its methods but Wait and Park are
@@ -127,6 +136,20 @@ type Counters struct {
 	FramesSent, FramesReceived uint64
 	BytesSent, BytesReceived   uint64
 	Spun, Slept                uint64 // waits that ended while polling, and in sleep
+	Calls                      uint64 // of the frames sent, those that went over lanes
+}
+
+// AddLanes adds what passed over lanes; either end may be nil. A call and its answer count as frames.
+func (c *Counters) AddLanes(caller *lane.Caller, server *lane.Server) {
+	if caller != nil {
+		t := caller.Traffic()
+		c.Add(Counters{FramesSent: t.Calls, FramesReceived: t.Calls, BytesSent: t.Sent, BytesReceived: t.Received,
+			Spun: t.Spun, Slept: t.Calls - t.Spun, Calls: t.Calls})
+	}
+	if server != nil {
+		t := server.Traffic()
+		c.Add(Counters{FramesSent: t.Calls, FramesReceived: t.Calls, BytesSent: t.Sent, BytesReceived: t.Received})
+	}
 }
 
 // Add adds the counts of another connection.
@@ -137,4 +160,5 @@ func (c *Counters) Add(o Counters) {
 	c.BytesReceived += o.BytesReceived
 	c.Spun += o.Spun
 	c.Slept += o.Slept
+	c.Calls += o.Calls
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/lane"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/socket"
@@ -30,6 +31,8 @@ type conn struct {
 
 	outbox
 	inbox
+	caller   *lane.Caller // of who dialled
+	server   *lane.Server // of who accepted
 	ears     ears
 	lender   lender
 	borrower borrower
@@ -41,18 +44,26 @@ var _ transport.Conn = (*conn)(nil)
 func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*conn, error) {
 	c := &conn{sock: socket.State{FD: fd}, transport: t, peer: peer, memory: memory}
 	c.sock.Free = func() {
+		if c.caller != nil {
+			c.caller.End()
+			c.caller.Close()
+		}
 		c.ears.free()
 		unmapMemory(memory)
 	}
 	c.lender.c = c
-	sent, received := memory[:ring.Bytes], memory[ring.Bytes:]
+	sent, received, lanes := memory[:ring.Bytes], memory[ring.Bytes:2*ring.Bytes], memory[2*ring.Bytes:]
 	if !dialed {
 		sent, received = received, sent
 	}
 	c.outbox.init(c, sent)
 	c.inbox.init(c, received)
-	if c.trust = vertex.TrustNone; dialed {
+	if dialed {
 		c.trust = vertex.TrustPublished // what its owner answers with does not change
+		c.caller = lane.NewCaller(lanes, c.outbox.ring.Asleep(), func() { wake(&c.sock) })
+	} else {
+		c.trust = vertex.TrustNone
+		c.server = lane.NewServer(lanes)
 	}
 	if err := t.poller.Watch(fd, &c.place, c.hangUp); err != nil {
 		c.sock.Close()
@@ -75,6 +86,9 @@ func (c *conn) hangUp() {
 	c.hungUp.Store(true)
 	c.outbox.abandon()
 	c.inbox.ring.Interrupt()
+	if c.caller != nil {
+		c.caller.End()
+	}
 }
 
 // Abort ends the connection; only the first reason counts.
@@ -87,6 +101,9 @@ func (c *conn) Abort(reason error) {
 		_ = unix.Shutdown(c.sock.FD, unix.SHUT_RDWR)
 		c.inbox.ring.Interrupt()
 		c.outbox.abandon()
+		if c.caller != nil {
+			c.caller.End()
+		}
 		c.lender.end()
 		c.sock.Close()
 	})
@@ -109,13 +126,28 @@ func (c *conn) SplitsBulk() bool { return false }
 func (c *conn) SetLimits(limits wire.Limits) { c.limits = limits }
 
 // SetSpin sets how long Next polls.
-func (c *conn) SetSpin(spin time.Duration) { c.spin.Limit = spin }
+func (c *conn) SetSpin(spin time.Duration) {
+	c.spin.Limit = spin
+	if c.caller != nil {
+		c.caller.SetSpin(spin)
+	}
+}
+
+// Lanes gives the connection's end of its lanes.
+func (c *conn) Lanes() (*lane.Caller, *lane.Server) { return c.caller, c.server }
+
+// Hold keeps the memory mapped until Release, or says that it may be gone.
+func (c *conn) Hold() bool { return c.sock.Enter() }
+
+// Release ends a Hold.
+func (c *conn) Release() { c.sock.Leave() }
 
 // Counters gives what passed so far.
 func (c *conn) Counters() transport.Counters {
 	var all transport.Counters
 	c.outbox.count(&all)
 	c.inbox.count(&all)
+	all.AddLanes(c.caller, c.server)
 	return all
 }
 

@@ -118,6 +118,9 @@ func (g *group) Add(connection transport.Conn, tag any) error {
 	}
 	g.members[m.token] = m
 	g.added = append(g.added, m)
+	if c.server != nil {
+		c.server.Serve(true)
+	}
 	g.change()
 	return nil
 }
@@ -154,6 +157,9 @@ func (g *group) Remove(connection transport.Conn) {
 		g.over = g.closed && len(g.members) == 0
 		g.mu.Unlock()
 		if c.sock.Enter() { // else it is closed, and epoll has forgotten it
+			if c.server != nil {
+				c.server.Serve(false)
+			}
 			_ = unix.EpollCtl(g.epoll.FD, unix.EPOLL_CTL_DEL, c.sock.FD, nil)
 			c.sock.Leave()
 		}
@@ -205,7 +211,8 @@ func (g *group) look() *member {
 
 // arrived says, at little cost, whether there is something for Next.
 func (i *inbox) arrived() bool {
-	return i.header != nil || i.ring.Ready() || i.c.hungUp.Load() || i.c.aborted.Load()
+	return i.header != nil || i.ring.Ready() || i.c.server != nil && i.c.server.Ready() ||
+		i.c.hungUp.Load() || i.c.aborted.Load()
 }
 
 // take makes what was added hot, and looks whether all is over.

@@ -17,7 +17,7 @@ import (
 const (
 	magic = "dcf-shm\n"
 	// layout is the version of the greeting and of the memory's layout.
-	layout        = 2
+	layout        = 3
 	greetingBytes = len(magic) + 8
 )
 

@@ -5,15 +5,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/lane"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 )
 
 const (
-	// memoryBytes is the size of what the ends of a connection share: the dialer's ring, then the
-	// listener's. The system gives pages to what is used of it only.
-	memoryBytes = 2 * ring.Bytes
+	// memoryBytes is the size of what the ends of a connection share: the dialer's ring, the listener's,
+	// and the lanes, on which the dialer calls. The system gives pages to what is used of it only.
+	memoryBytes = 2*ring.Bytes + lane.Bytes
 	// guardBytes is the size of what lies before and behind it, which nobody may touch: who runs over the
 	// memory's end dies of it, and reads nothing.
 	guardBytes = 64 << 10

@@ -1,0 +1,270 @@
+/* Small calls to workers of this host, over lanes, without Go: of a function that Go has seen to go
+ * over lanes, on a vertex of whose owner the same is known. See lane.h and package lane, whose
+ * calling end this does once more: a thread in C asks, polls and reads the answer by itself. Where it
+ * would have to sleep, and for all that is rare, it goes on in Go. */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "direct.h"
+#include "lane.h"
+
+/* Go's half, weak as in plain.c. */
+extern int32_t dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, uint32_t at)
+    __attribute__((weak));
+
+/* What stands beside a request's and a reply's data, and what a request has for a deadline. */
+#define REQUEST_BYTES 48u
+#define REPLY_BYTES 16u
+#define BUDGET_BYTES 8u
+
+/* How long a caller that must not wait polls. */
+#define TRY_NS 10000
+
+/* As in package lane. */
+#define LOOKS_PER_CLOCK 16
+#define MAX_MISSED 6
+
+/* The values of dcf_lanes.asleep: see package ring. */
+#define AWAKE 0u
+#define IN_FUTEX 1u
+
+/* A call that is asked, or is to be. */
+typedef struct asking {
+  dcf_lanes* lanes;
+  uint64_t number; /* of the connection */
+  uint64_t birth;
+  uint64_t vertex[2];
+  uint64_t function[2];
+  uint32_t at; /* the lane */
+} asking;
+
+/* What a try of this thread has asked and not seen answered. */
+static _Thread_local struct {
+  const dcf_call* call; /* NULL: nothing */
+  dcf_lanes* lanes;
+  uint64_t number;
+  uint64_t sequence; /* of the call on its lane */
+  uint32_t at;
+} tried __attribute__((tls_model("initial-exec")));
+
+static inline void pause_cpu(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static inline int64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Looks up where a call goes; 0 where C does not know. */
+static inline int address(uint64_t worker, const dcf_call* c, asking* a) {
+  if (c->target_count != 1 || !c->targets) return 0;
+  const uint64_t target = c->targets->handle;
+  entry* route = entry_at(&dcf_capi_routes, target);
+  if (!route || atomic_load(&route->handle) != target) return 0;
+  if (!is_plain(c) || (c->flags & DCF_CALL_HERE) || c->timeout_ns < 0 ||
+      c->arguments.size > DCF_LANE_REQUEST_BYTES - BUDGET_BYTES)
+    return 0;
+  uint64_t owner, function_owner, node;
+  a->lanes = (dcf_lanes*)atomic_load(&route->object);
+  owner = atomic_load(&route->word);
+  a->number = atomic_load(&route->more[0]);
+  a->birth = atomic_load(&route->more[1]);
+  a->vertex[0] = atomic_load(&route->more[2]);
+  a->vertex[1] = atomic_load(&route->more[3]);
+  if (atomic_load(&route->handle) != target) return 0;
+  entry* small = entry_at(&dcf_capi_smalls, c->udf.handle);
+  if (!small) return 0;
+  function_owner = atomic_load(&small->word);
+  a->function[0] = atomic_load(&small->more[0]);
+  a->function[1] = atomic_load(&small->more[1]);
+  return atomic_load(&small->handle) == c->udf.handle && owner == worker &&
+         function_owner == worker && object_of(&dcf_capi_workers, worker, &node);
+}
+
+static inline dcf_lane_pair* pair_of(const asking* a) { return &a->lanes->area->lanes[a->at]; }
+
+/* Whether the answer to the last call of the lane is here. The thread has the lane. */
+static inline int answered(const asking* a) {
+  return atomic_load_explicit(&pair_of(a)->reply.word, memory_order_acquire) >>
+             DCF_LANE_NUMBER_SHIFT ==
+         (a->lanes->lanes[a->at].number & (UINT64_MAX >> DCF_LANE_NUMBER_SHIFT));
+}
+
+static inline void leave(const asking* a) {
+  atomic_store_explicit(&a->lanes->lanes[a->at].holder, a->number << 1, memory_order_release);
+}
+
+static inline int take_at(asking* a, uint32_t at) {
+  uint64_t is_free = a->number << 1;
+  a->at = at;
+  return atomic_compare_exchange_strong(&a->lanes->lanes[at].holder, &is_free, is_free | 1);
+}
+
+/* Takes a lane; 0 where none is free, or nobody serves them. */
+static inline int take(asking* a) {
+  for (uint32_t at = 0; at < DCF_LANES; at++) {
+    if (!take_at(a, at)) continue;
+    if (!atomic_load_explicit(&a->lanes->ended, memory_order_relaxed) &&
+        atomic_load_explicit(&a->lanes->area->served, memory_order_relaxed) && answered(a)) {
+      const uint32_t bit = 1u << at;
+      if (!(atomic_load_explicit(&a->lanes->used, memory_order_relaxed) & bit)) {
+        atomic_fetch_or(&a->lanes->used, bit);
+        atomic_fetch_or(&a->lanes->area->used, bit);
+      }
+      return 1;
+    }
+    leave(a); /* the answer to a call that was given up is still to come */
+  }
+  return 0;
+}
+
+static inline void count(_Atomic uint64_t* counter, uint64_t n) {
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                        memory_order_relaxed);
+}
+
+/* Writes the call and wakes the server; 0 where only Go can do that. */
+static inline int ask(const asking* a, const dcf_call* c) {
+  dcf_lane* lane = &a->lanes->lanes[a->at];
+  dcf_lane_request* r = &pair_of(a)->request;
+  uint32_t kind = DCF_LANE_PATIENT;
+  size_t size = 0;
+  memcpy(r->vertex, a->vertex, sizeof r->vertex);
+  r->birth = a->birth;
+  memcpy(r->function, a->function, sizeof r->function);
+  if (c->timeout_ns > 0) {
+    kind = DCF_LANE_HURRIED;
+    size = BUDGET_BYTES;
+    memcpy(r->data, &c->timeout_ns, BUDGET_BYTES);
+  }
+  if (c->arguments.size) memcpy(r->data + size, c->arguments.data, c->arguments.size);
+  size += c->arguments.size;
+  lane->number++;
+  count(&lane->calls, 1);
+  count(&lane->sent, REQUEST_BYTES + size);
+  atomic_store(&r->word, lane->number << DCF_LANE_NUMBER_SHIFT |
+                             (uint64_t)kind << DCF_LANE_KIND_SHIFT | size);
+  uint32_t asleep = atomic_load(a->lanes->asleep);
+  if (asleep == AWAKE) return 1;
+  if (asleep != IN_FUTEX) return 0;
+  if (atomic_compare_exchange_strong(a->lanes->asleep, &asleep, AWAKE))
+    syscall(SYS_futex, a->lanes->asleep, FUTEX_WAKE, 1, NULL, NULL, 0);
+  return 1;
+}
+
+/* Polls for the answer, and says whether it is here. */
+static int poll_for(const asking* a, int64_t limit_ns) {
+  dcf_lanes* lanes = a->lanes;
+  int64_t until = 0;
+  for (uint32_t look = 1; !answered(a); look++) {
+    pause_cpu();
+    if (look % LOOKS_PER_CLOCK) continue;
+    const int64_t now = now_ns();
+    if (!until) {
+      until = now + limit_ns;
+    } else if (now >= until || atomic_load_explicit(&lanes->ended, memory_order_relaxed)) {
+      return answered(a);
+    }
+  }
+  if (atomic_load_explicit(&lanes->missed, memory_order_relaxed))
+    atomic_store_explicit(&lanes->missed, 0, memory_order_relaxed);
+  return 1;
+}
+
+/* Polling did not help: it is done more rarely. */
+static void missed(dcf_lanes* lanes) {
+  uint32_t n = atomic_load_explicit(&lanes->missed, memory_order_relaxed);
+  if (n < MAX_MISSED) n++;
+  atomic_store_explicit(&lanes->missed, n, memory_order_relaxed);
+  atomic_store_explicit(&lanes->skip, (1u << n) - 1, memory_order_relaxed);
+}
+
+/* Makes the answer, which is here, the call's result, and leaves the lane; 0 where that takes Go, and
+ * the lane is as it was. What the other process wrote is read once, and then checked. */
+static inline int take_in(const asking* a, dcf_call* c) {
+  dcf_lane* lane = &a->lanes->lanes[a->at];
+  dcf_lane_reply* r = &pair_of(a)->reply;
+  const uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
+  const uint32_t kind = (uint8_t)(word >> DCF_LANE_KIND_SHIFT);
+  const size_t size = (uint8_t)word;
+  if (!(kind == DCF_LANE_BYTES && size <= DCF_LANE_REPLY_BYTES && size <= c->buffer_size) &&
+      !(kind == DCF_LANE_NOTHING && size == 0))
+    return 0;
+  c->status = DCF_OK;
+  c->effects = DCF_EFFECTS_NONE;
+  c->result_kind = kind == DCF_LANE_BYTES ? DCF_RESULT_BYTES : DCF_RESULT_NONE;
+  c->result_size = size;
+  if (size == sizeof(uint64_t)) { /* a number, mostly */
+    memcpy(c->buffer, r->data, sizeof(uint64_t));
+  } else if (size) {
+    memcpy(c->buffer, r->data, size);
+  }
+  count(&lane->received, REPLY_BYTES + size);
+  count(&lane->spun, 1);
+  if (c->more) {
+    const size_t sent = c->arguments.size + (c->timeout_ns > 0 ? BUDGET_BYTES : 0);
+    give_more(c->more, r->version, a->lanes->node, 1, REQUEST_BYTES + sent + REPLY_BYTES + size);
+  }
+  leave(a);
+  return 1;
+}
+
+/* Whether what a try has asked is this very call. The thread has the lane. */
+static int is_same(const asking* a, const dcf_call* c) {
+  const dcf_lane_request* r = &pair_of(a)->request;
+  const size_t size = c->timeout_ns > 0 ? BUDGET_BYTES : 0;
+  return a->lanes->lanes[a->at].number == tried.sequence &&
+         !memcmp(r->vertex, a->vertex, sizeof r->vertex) && r->birth == a->birth &&
+         !memcmp(r->function, a->function, sizeof r->function) &&
+         (uint8_t)atomic_load(&r->word) == size + c->arguments.size &&
+         (!c->arguments.size || !memcmp(r->data + size, c->arguments.data, c->arguments.size));
+}
+
+/* Goes on with what a try has asked; 0 where that is something else, or gone. */
+static int go_on(asking* a, const dcf_call* c) {
+  const dcf_call* call = tried.call;
+  tried.call = NULL;
+  if (call != c || tried.lanes != a->lanes || tried.number != a->number || !take_at(a, tried.at))
+    return 0;
+  if (is_same(a, c)) return 1;
+  leave(a);
+  return 0;
+}
+
+int dcf_capi_small(uint64_t worker, dcf_call* c, int tries) {
+  asking a;
+  if (!address(worker, c, &a)) return 0;
+  const int64_t spin = a.lanes->spin_ns;
+  if (!tried.call || tries || !go_on(&a, c)) {
+    tried.call = NULL;
+    if (spin <= 0 || atomic_load_explicit(&a.lanes->skip, memory_order_relaxed)) return 0;
+    if (!take(&a)) return 0;
+    if (ask(&a, c)) {
+      if (poll_for(&a, tries && spin > TRY_NS ? TRY_NS : spin)) {
+        if (take_in(&a, c)) return 1;
+      } else if (!tries) {
+        missed(a.lanes);
+      }
+    }
+    if (tries) {
+      tried.call = c;
+      tried.lanes = a.lanes;
+      tried.number = a.number;
+      tried.sequence = a.lanes->lanes[a.at].number;
+      tried.at = a.at;
+      leave(&a);
+      return 0;
+    }
+  } else if (poll_for(&a, spin) && take_in(&a, c)) {
+    return 1;
+  }
+  return dcf_capi_await(worker, c, a.lanes->index, a.at) != 0;
+}

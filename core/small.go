@@ -1,0 +1,202 @@
+package core
+
+import (
+	"time"
+	"unsafe"
+
+	"dcf/core/internal/clock"
+	"dcf/core/internal/exec"
+	"dcf/core/internal/lane"
+	"dcf/core/internal/transport"
+	"dcf/core/status"
+	"dcf/udf"
+)
+
+// Small calls are those of one short function that reads one vertex. To a worker with which this one
+// shares memory they go over a lane (core/internal/lane): no frame, no request, no task. Where either
+// side finds that a call takes more than that, it is asked as a frame, as if there were no lanes.
+
+// ---- The serving side ------------------------------------------------------
+
+// Answer is called by rpc with a call that came over a lane.
+func (w *Worker) Answer(call *lane.Call, answer *lane.Answer) {
+	fn := w.functions.Load().byHash[exec.Hash(call.Function)]
+	if w.closing.Load() || fn == nil {
+		return
+	}
+	if !small(fn) {
+		answer.Never = true
+		return
+	}
+	pin, err := w.store.Pin()
+	if err != nil {
+		return
+	}
+	if !fn.Gone() { // looked at under the pin: whoever drops it waits for those that were held then
+		w.answer(w.engine.Frames.At(pin), fn, call, answer)
+	}
+	w.store.Unpin(pin)
+}
+
+// answer runs the function in a frame. The caller holds its pin.
+func (w *Worker) answer(frame *exec.Frame, fn *exec.Function, call *lane.Call, answer *lane.Answer) {
+	record := w.store.Find(call.Vertex)
+	if record == nil || !record.Is(call.Birth) {
+		return
+	}
+	version := record.Current()
+	if version == nil || version.Group() {
+		return
+	}
+	in, out := &frame.Inputs[0], &frame.Outputs[0]
+	frame.Runs(fn)
+	frame.Fill(0, version.State())
+	if call.Budget > 0 {
+		frame.Hurry(0, fn, clock.After(time.Duration(call.Budget)), nil)
+	}
+	in.Arguments = udf.Value{Bytes: call.Arguments}
+	fn.Program.Calculate(&frame.One)
+	w.counts.small.Add(1)
+	switch part := &out.Part; {
+	case out.Failure != nil:
+		answer.Failure = exec.Blame(out.Failure, fn.Name, call.Vertex)
+	case out.AskedForMore() || part.Batch != nil || len(part.Bytes) > lane.MaxPart:
+		answer.Never = true // it is asked again, and from then on at once as a frame
+	default:
+		answer.Give(version.Number(), part.Bytes, out.HasPart)
+	}
+	out.Clear()
+	frame.Scratch.Reset()
+}
+
+// small says whether calls of a function may go over lanes.
+func small(fn *exec.Function) bool {
+	const flags = udf.Short | udf.CallerThread | udf.Updates
+	return fn.Flags&flags == udf.Short && fn.Shared && !fn.Finishing && !fn.Gone()
+}
+
+// ---- The calling side ------------------------------------------------------
+
+// Lane is how C makes small calls to the owner of a vertex.
+type Lane struct {
+	Lanes  unsafe.Pointer // dcf_lanes
+	Number uint64         // of the connection
+	Birth  uint64         // of the vertex; 0: not known
+}
+
+// Lane gives the lanes to the owner of a vertex that is elsewhere, if there are any.
+func (v *Vertex) Lane() (l Lane, ok bool) {
+	var to route
+	if v.worker.rpc == nil || v.released.Load() {
+		return l, false
+	}
+	if to.find(v); to.peer == nil {
+		return l, false
+	}
+	caller := to.peer.Lanes()
+	if caller == nil {
+		return l, false
+	}
+	l.Birth = v.birth
+	l.Lanes, l.Number = caller.Direct()
+	return l, true
+}
+
+// Small gives the identity by which calls of the function go over lanes, if they do.
+func (u *UDF) Small() (hash [16]byte, ok bool) {
+	return u.function.Hash, small(u.function) && !u.function.Large.Load()
+}
+
+// Small says that the last run of the call went over a lane.
+func (c *Call) Small() bool { return c.small }
+
+// askLane runs a call over a lane. It is false, and there is no result, where the call is to be asked as a
+// frame.
+func (c *Call) askLane(w *Worker, to *route) bool {
+	fn, arguments := c.UDF.function, c.Arguments.Bytes
+	if len(arguments) > lane.MaxArguments || fn.Large.Load() || !small(fn) {
+		return false
+	}
+	caller := to.peer.Lanes()
+	if caller == nil {
+		return false
+	}
+	at, ok := caller.Take()
+	if !ok {
+		return false
+	}
+	request := lane.Request{Vertex: to.target.id, Birth: to.target.birth, Function: fn.Hash,
+		Budget: int64(c.Timeout), Arguments: arguments}
+	caller.Ask(at, &request)
+	deadline := int64(0)
+	if !caller.Poll(at) {
+		deadline = clock.After(w.timeout(c.Timeout))
+	}
+	return c.awaitLane(w, caller, at, deadline)
+}
+
+// AwaitLane goes on with a call that C has asked over a lane, which it holds and gives up. It is false as
+// askLane is.
+func (c *Call) AwaitLane(w *Worker, lanes uint32, at int) bool {
+	c.clearResults()
+	caller := lane.At(lanes)
+	if caller == nil {
+		return false
+	}
+	caller.Wake() // where C could not
+	return c.awaitLane(w, caller, at, clock.After(w.timeout(c.Timeout)))
+}
+
+// LeaveLane gives a lane up that C holds.
+func LeaveLane(lanes uint32, at int) {
+	if caller := lane.At(lanes); caller != nil {
+		caller.Leave(at)
+	}
+}
+
+// awaitLane waits for the answer to a call over a lane, and makes its result of it. Deadline 0: the answer
+// is here.
+func (c *Call) awaitLane(w *Worker, caller *lane.Caller, at int, deadline int64) bool {
+	defer caller.Leave(at)
+	for deadline != 0 && !caller.Answered(at) {
+		wait := min(transport.Slice, clock.Until(deadline))
+		switch {
+		case caller.Ended():
+			return false
+		case c.cancel != nil && c.cancel.Load() != 0:
+			c.fail(status.Errorf(status.Cancelled, "the call was cancelled"))
+			return true
+		case wait <= 0:
+			c.fail(status.Errorf(status.Timeout, "function %q: node %d did not answer in time", c.UDF.function.Name,
+				caller.Node()))
+			return true
+		}
+		if !caller.Sleep(at, wait) && interrupted() {
+			c.fail(status.Errorf(status.Interrupted, "the wait for a reply was interrupted"))
+			return true
+		}
+	}
+	reply, err := caller.Reply(at)
+	if err != nil {
+		c.fail(err)
+		return true
+	}
+	if !reply.Ran && reply.Failure == nil {
+		if reply.Never {
+			c.UDF.function.Large.Store(true)
+		}
+		return false
+	}
+	c.rare, c.small = true, true
+	c.BytesMoved = caller.Exchanged(at)
+	c.ServedBy, c.ServedHow = caller.Node(), SharedMem
+	c.Ran = append(c.Ran, NodeRuns{Node: c.ServedBy, Runs: 1})
+	c.Version = reply.Version
+	if reply.Failure != nil {
+		reply.Failure.Vertex = c.Targets[0].id
+		c.fail(reply.Failure)
+	} else if reply.HasPart {
+		c.setResult(&udf.Value{Bytes: reply.Part})
+	}
+	return true
+}
