@@ -44,8 +44,8 @@ void dcf_capi_clear_results(dcf_call* call);
 #define DCF_CAPI_MAX_CALLS (1u << 20)
 
 /* What C knows of open handles, so that a call of a function in C on a local vertex does not enter
- * Go, and neither does a small call over shared memory: tables for the kinds that take part. Each has
- * an object and a word, and perhaps more. What is not in it is served by Go. */
+ * Go, and neither does a small call over shared memory: tables for the kinds that take part. Each
+ * has an object and a word, and perhaps more. What is not in it is served by Go. */
 #define DCF_CAPI_MORE 4
 typedef struct dcf_capi_direct dcf_capi_direct;
 extern dcf_capi_direct dcf_capi_workers;  /* dcf_epochs; the node id */

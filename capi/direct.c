@@ -2,13 +2,14 @@
  * here. They read what package store keeps, under the same pins, so all that Go says of lifetimes
  * holds for them. Whatever else is asked for goes on in Go, from the first such call of a run on,
  * and so does what a function answered that is more than some bytes. */
+#include "direct.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "capi.h"
-#include "direct.h"
 #include "native.h"
 #include "vertex.h"
 
@@ -27,7 +28,8 @@ extern int dcf_native_in_update(void) __attribute__((weak));
 
 /* ---- Handles that C may use ----------------------------------------------- */
 
-dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs, dcf_capi_routes, dcf_capi_smalls;
+dcf_capi_direct dcf_capi_workers, dcf_capi_vertices, dcf_capi_udfs, dcf_capi_routes,
+    dcf_capi_smalls;
 
 static entry* entry_made(dcf_capi_direct* table, uint64_t handle) {
   if ((uint32_t)handle >= DCF_CAPI_MAX_HANDLES) return NULL;

@@ -1,10 +1,11 @@
 /* Small calls to workers of this host, over lanes, without Go: of a function that Go has seen to go
  * over lanes, on a vertex of whose owner the same is known. See lane.h and package lane, whose
- * calling end this does once more: a thread in C asks, polls and reads the answer by itself. Where it
- * would have to sleep, and for all that is rare, it goes on in Go. */
+ * calling end this does once more: a thread in C asks, waits and reads the answer by itself. Where
+ * that takes long, and for all that is rare, it goes on in Go. */
 #define _GNU_SOURCE
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,8 +14,8 @@
 #include "lane.h"
 
 /* Go's half, weak as in plain.c. */
-extern int32_t dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, uint32_t at)
-    __attribute__((weak));
+extern int32_t dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, uint32_t at,
+                              int64_t began) __attribute__((weak));
 
 /* What stands beside a request's and a reply's data, and what a request has for a deadline. */
 #define REQUEST_BYTES 48u
@@ -24,13 +25,13 @@ extern int32_t dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, u
 /* How long a caller that must not wait polls. */
 #define TRY_NS 10000
 
+/* How long one sleep lasts here, at most: then Go asks whether the wait is interrupted. */
+#define SLEEP_NS 50000000
+
 /* As in package lane. */
 #define LOOKS_PER_CLOCK 16
 #define MAX_MISSED 6
-
-/* The values of dcf_lanes.asleep: see package ring. */
-#define AWAKE 0u
-#define IN_FUTEX 1u
+#define LONG_SLEEPS 20
 
 /* A call that is asked, or is to be. */
 typedef struct asking {
@@ -39,7 +40,8 @@ typedef struct asking {
   uint64_t birth;
   uint64_t vertex[2];
   uint64_t function[2];
-  uint32_t at; /* the lane */
+  uint32_t at;   /* the lane */
+  int64_t began; /* when it began to sleep; 0: it did not */
 } asking;
 
 /* What a try of this thread has asked and not seen answered. */
@@ -131,8 +133,22 @@ static inline void count(_Atomic uint64_t* counter, uint64_t n) {
                         memory_order_relaxed);
 }
 
-/* Writes the call and wakes the server; 0 where only Go can do that. */
-static inline int ask(const asking* a, const dcf_call* c) {
+/* Wakes the server. Its socket stays open as long as the thread has the lane. */
+static __attribute__((noinline)) void wake(const dcf_lanes* lanes) {
+  static const char word = DCF_LANE_WAKE;
+  switch (atomic_exchange(lanes->asleep, DCF_LANE_AWAKE)) {
+    case DCF_LANE_AWAKE:
+      break;
+    case DCF_LANE_IN_FUTEX:
+      syscall(SYS_futex, lanes->asleep, FUTEX_WAKE, 1, NULL, NULL, 0);
+      break;
+    default: /* a socket that takes nothing is readable */
+      send(lanes->socket, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+}
+
+/* Writes the call and wakes the server, if that sleeps. */
+static inline void ask(const asking* a, const dcf_call* c) {
   dcf_lane* lane = &a->lanes->lanes[a->at];
   dcf_lane_request* r = &pair_of(a)->request;
   uint32_t kind = DCF_LANE_PATIENT;
@@ -152,12 +168,7 @@ static inline int ask(const asking* a, const dcf_call* c) {
   count(&lane->sent, REQUEST_BYTES + size);
   atomic_store(&r->word, lane->number << DCF_LANE_NUMBER_SHIFT |
                              (uint64_t)kind << DCF_LANE_KIND_SHIFT | size);
-  uint32_t asleep = atomic_load(a->lanes->asleep);
-  if (asleep == AWAKE) return 1;
-  if (asleep != IN_FUTEX) return 0;
-  if (atomic_compare_exchange_strong(a->lanes->asleep, &asleep, AWAKE))
-    syscall(SYS_futex, a->lanes->asleep, FUTEX_WAKE, 1, NULL, NULL, 0);
-  return 1;
+  if (atomic_load(a->lanes->asleep) != DCF_LANE_AWAKE) wake(a->lanes);
 }
 
 /* Polls for the answer, and says whether it is here. */
@@ -179,6 +190,13 @@ static int poll_for(const asking* a, int64_t limit_ns) {
   return 1;
 }
 
+/* Whether polling is to be tried, after it did not help lately. */
+static inline int polls(dcf_lanes* lanes) {
+  const uint32_t skip = atomic_load_explicit(&lanes->skip, memory_order_relaxed);
+  if (skip) atomic_store_explicit(&lanes->skip, skip - 1, memory_order_relaxed);
+  return !skip && lanes->spin_ns > 0;
+}
+
 /* Polling did not help: it is done more rarely. */
 static void missed(dcf_lanes* lanes) {
   uint32_t n = atomic_load_explicit(&lanes->missed, memory_order_relaxed);
@@ -187,8 +205,30 @@ static void missed(dcf_lanes* lanes) {
   atomic_store_explicit(&lanes->skip, (1u << n) - 1, memory_order_relaxed);
 }
 
-/* Makes the answer, which is here, the call's result, and leaves the lane; 0 where that takes Go, and
- * the lane is as it was. What the other process wrote is read once, and then checked. */
+/* Sleeps until the answer is here, for SLEEP_NS or as long as the call may take, and says which. */
+static __attribute__((noinline)) int sleep_for(asking* a, int64_t timeout_ns) {
+  dcf_lanes* lanes = a->lanes;
+  _Atomic uint32_t* word = &pair_of(a)->asleep;
+  int64_t left = timeout_ns > 0 && timeout_ns < SLEEP_NS ? timeout_ns : SLEEP_NS;
+  a->began = now_ns();
+  const int64_t until = a->began + left;
+  while (left > 0 && !answered(a) && !atomic_load(&lanes->ended)) {
+    const struct timespec limit = {.tv_nsec = left};
+    atomic_store(word, DCF_LANE_IN_FUTEX);
+    if (!answered(a) && !atomic_load(&lanes->ended))
+      syscall(SYS_futex, word, FUTEX_WAIT, DCF_LANE_IN_FUTEX, &limit, NULL, 0);
+    atomic_store(word, DCF_LANE_AWAKE);
+    left = until - now_ns();
+  }
+  if (until - left - a->began > LONG_SLEEPS * lanes->spin_ns) {
+    atomic_store_explicit(&lanes->skip, 0, memory_order_relaxed);
+    atomic_store_explicit(&lanes->missed, 0, memory_order_relaxed);
+  }
+  return answered(a);
+}
+
+/* Makes the answer, which is here, the call's result, and leaves the lane; 0 where that takes Go,
+ * and the lane is as it was. What the other process wrote is read once, and then checked. */
 static inline int take_in(const asking* a, dcf_call* c) {
   dcf_lane* lane = &a->lanes->lanes[a->at];
   dcf_lane_reply* r = &pair_of(a)->reply;
@@ -208,7 +248,6 @@ static inline int take_in(const asking* a, dcf_call* c) {
     memcpy(c->buffer, r->data, size);
   }
   count(&lane->received, REPLY_BYTES + size);
-  count(&lane->spun, 1);
   if (c->more) {
     const size_t sent = c->arguments.size + (c->timeout_ns > 0 ? BUDGET_BYTES : 0);
     give_more(c->more, r->version, a->lanes->node, 1, REQUEST_BYTES + sent + REPLY_BYTES + size);
@@ -239,32 +278,46 @@ static int go_on(asking* a, const dcf_call* c) {
   return 0;
 }
 
+/* Waits for the answer; 0: it takes long. */
+static inline int await(asking* a, int64_t timeout_ns) {
+  dcf_lanes* lanes = a->lanes;
+  if (answered(a) || polls(lanes)) {
+    if (poll_for(a, lanes->spin_ns)) {
+      count(&lanes->lanes[a->at].spun, 1);
+      return 1;
+    }
+    missed(lanes);
+  }
+  return sleep_for(a, timeout_ns);
+}
+
+/* Waits as long as a try may, and keeps what it asked for the next run. */
+static int try_for(const asking* a, dcf_call* c) {
+  const int64_t spin = a->lanes->spin_ns;
+  if ((answered(a) || polls(a->lanes)) && poll_for(a, spin < TRY_NS ? spin : TRY_NS) &&
+      take_in(a, c)) {
+    count(&a->lanes->lanes[a->at].spun, 1);
+    return 1;
+  }
+  tried.call = c;
+  tried.lanes = a->lanes;
+  tried.number = a->number;
+  tried.sequence = a->lanes->lanes[a->at].number;
+  tried.at = a->at;
+  leave(a);
+  return 0;
+}
+
 int dcf_capi_small(uint64_t worker, dcf_call* c, int tries) {
   asking a;
   if (!address(worker, c, &a)) return 0;
-  const int64_t spin = a.lanes->spin_ns;
+  a.began = 0;
   if (!tried.call || tries || !go_on(&a, c)) {
     tried.call = NULL;
-    if (spin <= 0 || atomic_load_explicit(&a.lanes->skip, memory_order_relaxed)) return 0;
     if (!take(&a)) return 0;
-    if (ask(&a, c)) {
-      if (poll_for(&a, tries && spin > TRY_NS ? TRY_NS : spin)) {
-        if (take_in(&a, c)) return 1;
-      } else if (!tries) {
-        missed(a.lanes);
-      }
-    }
-    if (tries) {
-      tried.call = c;
-      tried.lanes = a.lanes;
-      tried.number = a.number;
-      tried.sequence = a.lanes->lanes[a.at].number;
-      tried.at = a.at;
-      leave(&a);
-      return 0;
-    }
-  } else if (poll_for(&a, spin) && take_in(&a, c)) {
-    return 1;
+    ask(&a, c);
+    if (tries) return try_for(&a, c);
   }
-  return dcf_capi_await(worker, c, a.lanes->index, a.at) != 0;
+  if (await(&a, c->timeout_ns) && take_in(&a, c)) return 1;
+  return dcf_capi_await(worker, c, a.lanes->index, a.at, a.began) != 0;
 }

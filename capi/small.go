@@ -38,10 +38,11 @@ func enterSmall(w *worker, c *C.dcf_call) {
 }
 
 // dcf_capi_await waits for the answer to a call that C has asked over a lane, which it holds and gives up.
-// It says 0 where the call is to be run anew.
+// It has waited from began on, a time of CLOCK_MONOTONIC; 0: not yet. It says 0 where the call is to be run
+// anew.
 //
 //export dcf_capi_await
-func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t) (answered C.int32_t) {
+func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t, began C.int64_t) (answered C.int32_t) {
 	var s C.dcf_status
 	defer func() {
 		if s != C.DCF_OK {
@@ -60,7 +61,7 @@ func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t) (ans
 		refuse(c, status.From(err))
 		return 1
 	}
-	if !f.calls[0].AwaitLane(w.core, uint32(lanes), int(at)) {
+	if !f.calls[0].AwaitLane(w.core, uint32(lanes), int(at), int64(began)) {
 		forgetSmall(c)
 		return 0
 	}

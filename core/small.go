@@ -135,16 +135,19 @@ func (c *Call) askLane(w *Worker, to *route) bool {
 	return c.awaitLane(w, caller, at, deadline)
 }
 
-// AwaitLane goes on with a call that C has asked over a lane, which it holds and gives up. It is false as
-// askLane is.
-func (c *Call) AwaitLane(w *Worker, lanes uint32, at int) bool {
+// AwaitLane goes on with a call that C has asked over a lane, which it holds and gives up, and for which it
+// has waited since began, a time of CLOCK_MONOTONIC; 0: not yet. It is false as askLane is.
+func (c *Call) AwaitLane(w *Worker, lanes uint32, at int, began int64) bool {
 	c.clearResults()
 	caller := lane.At(lanes)
 	if caller == nil {
 		return false
 	}
-	caller.Wake() // where C could not
-	return c.awaitLane(w, caller, at, clock.After(w.timeout(c.Timeout)))
+	deadline := clock.After(w.timeout(c.Timeout))
+	if began != 0 {
+		deadline -= clock.Now() - began
+	}
+	return c.awaitLane(w, caller, at, deadline)
 }
 
 // LeaveLane gives a lane up that C holds.

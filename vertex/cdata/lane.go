@@ -24,6 +24,10 @@ const (
 	LaneBytes     = C.DCF_LANE_BYTES
 	LaneFailed    = C.DCF_LANE_FAILED
 	LaneElsewhere = C.DCF_LANE_ELSEWHERE
+
+	LaneAwake   = C.DCF_LANE_AWAKE
+	LaneInFutex = C.DCF_LANE_IN_FUTEX
+	LaneWake    = C.DCF_LANE_WAKE
 )
 
 // LaneRequest is dcf_lane_request.
@@ -81,7 +85,8 @@ type Lanes struct {
 	Skip   atomic.Uint32
 	Missed atomic.Uint32
 	Index  uint32
-	_      [12]byte
+	Socket int32
+	_      [8]byte
 	Lanes  [MaxLanes]Lane
 }
 

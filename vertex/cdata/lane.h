@@ -11,9 +11,9 @@
 #define DCF_LANE_REQUEST_BYTES 208
 #define DCF_LANE_REPLY_BYTES 240
 
-/* The word of a request or a reply is written last, and only then is the rest read. Its upper 48 bits
- * count the calls of the lane from 1 on, the next 8 say what it is, the last 8 how many bytes of data
- * there are. */
+/* The word of a request or a reply is written last, and only then is the rest read. Its upper 48
+ * bits count the calls of the lane from 1 on, the next 8 say what it is, the last 8 how many bytes
+ * of data there are. */
 #define DCF_LANE_NUMBER_SHIFT 16
 #define DCF_LANE_KIND_SHIFT 8
 
@@ -41,6 +41,13 @@ typedef struct dcf_lane_reply {
   uint8_t data[DCF_LANE_REPLY_BYTES];
 } dcf_lane_reply;
 
+/* The values of words that say whether somebody sleeps. Whoever wakes him makes it AWAKE first. */
+#define DCF_LANE_AWAKE 0
+#define DCF_LANE_IN_FUTEX 1 /* on that word; everything else: on the connection's socket */
+
+/* What a byte on the socket says that only wakes. */
+#define DCF_LANE_WAKE '.'
+
 /* One lane in the memory that both processes map. */
 typedef struct dcf_lane_pair {
   dcf_lane_request request;
@@ -59,12 +66,12 @@ typedef struct dcf_lane_area {
 
 /* What the callers' process keeps of a lane. */
 typedef struct dcf_lane {
-  _Atomic uint64_t holder;  /* twice the connection's number, plus one while a thread has the lane */
-  uint64_t number;          /* of the last call */
-  _Atomic uint64_t calls;   /* that were asked; only the holder writes these */
-  _Atomic uint64_t sent;    /* bytes */
+  _Atomic uint64_t holder; /* twice the connection's number, plus one while a thread has the lane */
+  uint64_t number;         /* of the last call */
+  _Atomic uint64_t calls;  /* that were asked; only the holder writes these */
+  _Atomic uint64_t sent;   /* bytes */
   _Atomic uint64_t received;
-  _Atomic uint64_t spun;    /* calls whose answer was seen without sleeping */
+  _Atomic uint64_t spun; /* calls whose answer was seen without sleeping */
   uint8_t reserved[16];
 } dcf_lane;
 
@@ -81,7 +88,8 @@ typedef struct dcf_lanes {
   _Atomic uint32_t skip;    /* calls to go until the next one polls */
   _Atomic uint32_t missed;  /* pollings in a row that saw nothing */
   uint32_t index;           /* its name in Go */
-  uint8_t reserved[12];
+  int32_t socket;           /* where DCF_LANE_WAKE wakes a server that does not sleep on asleep */
+  uint8_t reserved[8];
   dcf_lane lanes[DCF_LANES];
 } dcf_lanes;
 

@@ -52,9 +52,10 @@ var homes struct {
 	pinner runtime.Pinner
 }
 
-// NewCaller gives the calling end of new lanes. asleep is the server's word of the ring, and wake wakes it
-// where that says that it sleeps elsewhere.
-func NewCaller(memory []byte, asleep *uint32, wake func()) *Caller {
+// NewCaller gives the calling end of new lanes. asleep is the server's word of the ring; where that says
+// that it sleeps elsewhere wake wakes it, or C by itself at the connection's socket. That stays open until
+// Close has returned.
+func NewCaller(memory []byte, asleep *uint32, socket int, wake func()) *Caller {
 	h := &homes
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -67,7 +68,7 @@ func NewCaller(memory []byte, asleep *uint32, wake func()) *Caller {
 		h.all = append(h.all, new(atomic.Pointer[Caller]))
 	}
 	l := c.c
-	l.Area, l.Asleep, l.Node = area(memory), asleep, 0
+	l.Area, l.Asleep, l.Node, l.Socket = area(memory), asleep, 0, int32(socket)
 	l.Used.Store(0)
 	l.Ended.Store(0)
 	l.Skip.Store(0)

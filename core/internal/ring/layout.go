@@ -13,6 +13,7 @@ import (
 
 	"dcf/core/invariant"
 	"dcf/core/status"
+	"dcf/vertex/cdata"
 )
 
 const (
@@ -59,8 +60,8 @@ const Armed = inFutex
 
 // The values of header.asleep.
 const (
-	awake     = 0
-	inFutex   = 1
+	awake     = cdata.LaneAwake
+	inFutex   = cdata.LaneInFutex
 	elsewhere = 2
 )
 

@@ -60,7 +60,7 @@ func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*co
 	c.inbox.init(c, received)
 	if dialed {
 		c.trust = vertex.TrustPublished // what its owner answers with does not change
-		c.caller = lane.NewCaller(lanes, c.outbox.ring.Asleep(), func() { wake(&c.sock) })
+		c.caller = lane.NewCaller(lanes, c.outbox.ring.Asleep(), fd, func() { wake(&c.sock) })
 	} else {
 		c.trust = vertex.TrustNone
 		c.server = lane.NewServer(lanes)

@@ -9,6 +9,7 @@ import (
 
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
+	"dcf/vertex/cdata"
 )
 
 // Once a connection is made, its socket carries words of one byte, some of which are followed by more:
@@ -21,7 +22,7 @@ import (
 // A descriptor comes with the first byte of its word, which is sent at once. A segment is introduced
 // before the ring refers to it.
 const (
-	wakeUp   = '.'
+	wakeUp   = cdata.LaneWake
 	refusal  = '!'
 	segment  = '+'
 	lifeline = '~'
