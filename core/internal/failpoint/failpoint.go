@@ -32,10 +32,6 @@ const (
 	CallWritten
 	// CallAsked: the server sees it, and is not woken for it.
 	CallAsked
-	// CallFound: the server has seen a call, and not taken it.
-	CallFound
-	// AnswerWritten: the answer is on the lane, and its caller does not see it.
-	AnswerWritten
 	// AnswerTaken: the caller has read the answer, and has not left the lane.
 	AnswerTaken
 
@@ -43,7 +39,7 @@ const (
 )
 
 var names = [count]string{"connected", "greeted", "written", "published", "piece-written", "found", "taken",
-	"piece-read", "armed", "call-written", "call-asked", "call-found", "answer-written", "answer-taken"}
+	"piece-read", "armed", "call-written", "call-asked", "answer-taken"}
 
 func (p Point) String() string { return names[p] }
 

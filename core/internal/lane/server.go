@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"sync/atomic"
 
-	"dcf/core/internal/failpoint"
 	"dcf/core/internal/ring"
 	"dcf/core/status"
 	"dcf/vertex"
@@ -94,7 +93,6 @@ func (s *Server) Next(c *Call) (found bool, err error) {
 	}
 	r := &s.area.Lanes[at].Request
 	word := r.Word.Load()
-	failpoint.Hit(failpoint.CallFound)
 	size, kind := int(uint8(word)), uint8(word>>cdata.LaneKindShift)
 	if size > len(c.data) || kind > cdata.LaneHurried || kind == cdata.LaneHurried && size < budgetBytes {
 		return false, status.Errorf(status.Corrupt, "a call of kind %d has %d bytes, at most %d are possible",
@@ -135,7 +133,6 @@ func (s *Server) Answer(c *Call, a *Answer) {
 		}
 	}
 	s.sent.Add(uint64(replyBytes + size))
-	failpoint.Hit(failpoint.AnswerWritten)
 	r.Word.Store(word(c.number, kind, size))
 	ring.Wake(&pair.Asleep)
 }
