@@ -4,6 +4,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"dcf/core/internal/failpoint"
 	"dcf/core/status"
 	"dcf/vertex"
 )
@@ -110,6 +111,7 @@ func (b *Builder) Commit(o PutOptions) (*Vertex, *vertex.Batch, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	failpoint.Hit(failpoint.Filled)
 	v, err := b.worker.Put(o, value.Retain())
 	b.end(err == nil)
 	if err != nil {

@@ -20,13 +20,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dcf/core/internal/failpoint"
+	"dcf/core/status"
 	"dcf/vertex/arena"
 )
 
-var kills = flag.Int("kills", 40, "how many clients TestKilledClients kills at random points, and as many at named ones")
+var kills = flag.Int("kills", 1000/slower, "how many clients TestKilledClients kills at random points, and as many at named ones")
 
 const (
-	killLanes   = 3 // clients that die at a time
+	killLanes   = 8 // clients that die at a time
 	goodClients = 2
 	// hitsBefore is how often a client passes its failpoint at most before it dies there.
 	hitsBefore = 60
@@ -55,7 +56,7 @@ func callForever(parent <-chan struct{}) int {
 	c.before, c.behind = func() { say('S') }, func() { say('D') }
 	ended := make(chan error)
 	another := *c
-	for _, calls := range [][]func() error{{c.ask, c.count}, {another.ask, another.send, another.fetch}} {
+	for _, calls := range [][]func() error{{c.ask, c.count}, {another.ask, another.send, another.fetch, another.build}} {
 		go func() {
 			for i := 0; ; i++ {
 				if err := calls[i%len(calls)](); err != nil {
@@ -86,7 +87,7 @@ type killer struct {
 }
 
 func (l *killer) start(variables ...string) *child {
-	variables = append(variables, addressVariable+"="+l.address, fmt.Sprint(counterVariable, "=counter", l.number))
+	variables = append(variables, addressVariable+"="+l.address, counterVariable+"="+l.name())
 	return start(l.t, "client", variables...)
 }
 
@@ -101,7 +102,7 @@ func (l *killer) atRandom(int) {
 			said = first[:n]
 		}
 		l.took = time.Since(began)
-		time.Sleep(time.Duration(l.random.IntN(3000)) * time.Microsecond)
+		time.Sleep(time.Duration(l.random.IntN(10_000)) * time.Microsecond)
 	} else {
 		time.Sleep(time.Duration(l.random.Int64N(int64(l.took))))
 	}
@@ -114,7 +115,11 @@ func (l *killer) atPoint(i int) {
 	points := failpoint.All()
 	point := points[(i*killLanes+l.number)%len(points)]
 	hits := 1
-	if point != failpoint.Connected && point != failpoint.Greeted {
+	switch point {
+	case failpoint.Connected, failpoint.Greeted, failpoint.Introduced: // once in its life
+	case failpoint.Filled: // seldom
+		hits += l.random.IntN(hitsBefore / 10)
+	default:
 		hits += l.random.IntN(hitsBefore)
 	}
 	c := l.start(pointVariable+"="+point.String(), fmt.Sprint(hitsVariable, "=", hits))
@@ -139,7 +144,12 @@ func (l *killer) bury(c *child, said []byte, how string) {
 	calls[0].Clear()
 	assert.GreaterOrEqual(l.t, got, l.done, "killed %s: an update that was answered is lost", how)
 	assert.LessOrEqual(l.t, got, l.started, "killed %s: an update was applied twice", how)
+	if _, err = look(l.server, l.name()); status.Of(err) != status.NotFound {
+		assert.NoError(l.t, err, "killed %s: a table was put in parts", how)
+	}
 }
+
+func (l *killer) name() string { return fmt.Sprint("counter", l.number) }
 
 // good calls until it is told to stop, and gives how many rounds it made.
 type good struct {
@@ -192,25 +202,53 @@ func goods(t *testing.T, address string, counts []*Vertex) (all []*good, stop fu
 
 // holdings is what a process holds for its peers.
 type holdings struct {
-	descriptors, goroutines, mappings, memory, guests int
-	running                                           int64
+	descriptors, goroutines, rings, segments, memory, guests int
+	running, builders                                        int64
+	pinned                                                   bool // something is read all the time
 }
 
 func held(w *Worker) (h holdings) {
-	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		panic(err)
-	}
-	h.mappings = strings.Count(string(maps), "memfd:")
+	h.rings, h.segments = mappings()
 	h.descriptors, h.goroutines = openDescriptors(), runtime.NumGoroutine()
+	late := time.Now().Add(patience)
+	h.pinned = !w.store.Quiesce(func() bool { return time.Now().After(late) })
+	w.Reclaim()
 	h.memory, _ = arena.Usage()
 	for _, n := range w.nodes() {
 		if n.Alive && n.Identity != w.self {
 			h.guests++
 		}
 	}
-	h.running = stat(w, "calls.running")
+	h.running, h.builders = stat(w, "calls.running"), stat(w, "builders")
 	return h
+}
+
+// mappings counts the memory of connections and the segments of other processes that this one has mapped.
+func mappings() (rings, segments int) {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		panic(err)
+	}
+	own := map[string]bool{} // segments, by their inodes: those are mapped to be written
+	var others []string
+	for line := range strings.Lines(string(maps)) {
+		fields := strings.Fields(line)
+		switch {
+		case strings.Contains(line, "/memfd:dcf-ring"):
+			rings++
+		case !strings.Contains(line, "/memfd:dcf"):
+		case fields[1] == "rw-s":
+			own[fields[4]] = true
+		default:
+			others = append(others, fields[4])
+		}
+	}
+	for _, inode := range others {
+		if !own[inode] { // clients of the same process map its segments, too
+			segments++
+		}
+	}
+	return rings, segments
 }
 
 // within says whether there is no more than before, but for goroutines that a pool keeps and for old versions of
@@ -218,8 +256,39 @@ func held(w *Worker) (h holdings) {
 func (h holdings) within(before holdings) bool {
 	const pooled, versions = 16, 64 << 10
 	return h.descriptors <= before.descriptors && h.goroutines <= before.goroutines+pooled &&
-		h.mappings <= before.mappings && h.memory <= before.memory+versions && h.guests <= before.guests &&
-		h.running <= before.running
+		h.rings <= before.rings && h.segments <= before.segments && h.memory <= before.memory+versions &&
+		h.guests <= before.guests && h.running <= before.running && h.builders <= before.builders && !h.pinned
+}
+
+// settle waits until a server holds no more than before, and lets the clients go.
+func settle(t *testing.T, server *Worker, clients []*good, before holdings) {
+	var after holdings
+	assert.Eventually(t, func() bool {
+		for _, g := range clients {
+			assert.NoError(t, g.ask()) // takes in what the server has given back
+		}
+		after = held(server)
+		return after.within(before)
+	}, patience, time.Millisecond)
+	require.True(t, after.within(before), "before %+v, after %+v", before, after)
+	for _, g := range clients {
+		g.release()
+	}
+}
+
+// discard drops what clients built.
+func discard(t *testing.T, w *Worker, counters []*Vertex) {
+	for _, c := range counters {
+		counter, err := c.Name()
+		require.NoError(t, err)
+		v, err := w.OpenName(builtBy(counter))
+		if status.Of(err) == status.NotFound {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, v.Drop())
+		v.Release()
+	}
 }
 
 // Clients are killed at any instruction. Calls of others stay right, each update that was answered is
@@ -238,11 +307,6 @@ func TestKilledClients(t *testing.T) {
 			random := seeded(t)
 			server, address, counts := sharing(t, killLanes+goodClients)
 			clients, stop := goods(t, address, counts[killLanes:])
-			defer func() {
-				for _, g := range clients {
-					g.release()
-				}
-			}()
 			before := held(server)
 			var dead atomic.Int64
 			var work sync.WaitGroup
@@ -260,14 +324,11 @@ func TestKilledClients(t *testing.T) {
 				})
 			}
 			work.Wait()
+			took := time.Since(began)
 			stop()
-			var after holdings
-			left := func() bool { after = held(server); return !after.within(before) }
-			for until := time.Now().Add(patience); left() && time.Now().Before(until); {
-				time.Sleep(10 * time.Millisecond)
-			}
-			require.True(t, after.within(before), "before %+v, after %+v", before, after)
-			t.Logf("%d killed in %v; others made %d and %d rounds", *kills, time.Since(began),
+			discard(t, server, counts[:killLanes])
+			settle(t, server, clients, before)
+			t.Logf("%d killed in %v; others made %d and %d rounds", *kills, took,
 				clients[0].rounds.Load(), clients[1].rounds.Load())
 		})
 	}

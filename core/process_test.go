@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -9,9 +10,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"unsafe"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/stretchr/testify/require"
 
+	"dcf/core/status"
 	"dcf/udf"
 	"dcf/vertex"
 )
@@ -105,6 +109,7 @@ func shared() []udf.Definition {
 
 const (
 	answer    = 42
+	builtRows = 20_000
 	tableRows = 40_000
 	echoBytes = 150_000 // more than the queue of bytes holds of a request and its reply
 )
@@ -126,6 +131,7 @@ func furnish(w *Worker) error {
 // caller makes calls of all kinds through shared memory, and looks at every answer.
 type caller struct {
 	w              *Worker
+	name           string // of its counter, and of what it builds but for the end
 	value, echo    *UDF
 	increment      *UDF
 	answer, table  *Vertex
@@ -135,7 +141,7 @@ type caller struct {
 }
 
 func newCaller(w *Worker, counter string) (c *caller, err error) {
-	c = &caller{w: w, before: func() {}, behind: func() {}}
+	c = &caller{w: w, name: counter, before: func() {}, behind: func() {}}
 	for name, u := range map[string]**UDF{"value": &c.value, "echo": &c.echo, "increment": &c.increment} {
 		if *u, err = w.OpenUDF(name); err != nil {
 			return nil, err
@@ -215,9 +221,91 @@ func (c *caller) fetch() error {
 	return nil
 }
 
+// builtBy is the name of the table that the caller of a counter builds.
+func builtBy(counter string) string { return counter + " built" }
+
+// build makes a table at the server of one that was filled in here, where it lies. Each has the same
+// number in all its rows, another one than those before it.
+func (c *caller) build() error {
+	c.round++
+	schema, err := vertex.SchemaOf(builtSchema)
+	if err != nil {
+		return err
+	}
+	b, err := c.w.Build(schema, builtRows)
+	if err != nil {
+		return err
+	}
+	defer b.Abort()
+	numbers, err := b.Column(0, 0)
+	if err != nil {
+		return err
+	}
+	texts, err := b.Column(1, builtRows*8)
+	if err != nil {
+		return err
+	}
+	values, offsets := of[float64](numbers.Values), of[int32](texts.Offsets)
+	for i := range int(builtRows) {
+		values[i], offsets[i+1] = float64(c.round), int32(i+1)*8
+		binary.LittleEndian.PutUint64(texts.Values[i*8:], c.round)
+	}
+	v, value, err := b.Commit(PutOptions{Name: builtBy(c.name), Node: 1, Replace: true})
+	if err != nil {
+		return err
+	}
+	value.Release()
+	v.Release()
+	return nil
+}
+
+var builtSchema = arrow.NewSchema([]arrow.Field{
+	{Name: "x", Type: arrow.PrimitiveTypes.Float64}, {Name: "t", Type: arrow.BinaryTypes.Binary}}, nil)
+
+// of gives memory as values.
+func of[T any](memory []byte) []T {
+	var one T
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(memory))), uintptr(len(memory))/unsafe.Sizeof(one))
+}
+
+// look fetches what a caller built, and says what number it has, or that it is of several, in parts.
+func look(w *Worker, counter string) (number uint64, err error) {
+	v, err := w.OpenName(builtBy(counter))
+	if err != nil {
+		return 0, err
+	}
+	defer v.Release()
+	batch, _, err := v.Export(0)
+	if err != nil {
+		return 0, err
+	}
+	defer batch.Release()
+	texts := batch.Column(1)
+	offsets := unsafe.Slice((*int32)(texts.Buffer(1)), builtRows+1)
+	data := unsafe.Slice((*byte)(texts.Buffer(2)), builtRows*8)
+	values := batch.Float64(0)
+	for i, x := range values {
+		text := binary.LittleEndian.Uint64(data[i*8:])
+		if x != values[0] || text != uint64(x) || offsets[i+1] != int32(i+1)*8 {
+			return 0, status.Errorf(status.Corrupt, "row %d of a table of %v is %v, %d, ending at %d", i, values[0],
+				x, text, offsets[i+1])
+		}
+	}
+	return uint64(values[0]), nil
+}
+
+// reread fetches what build made.
+func (c *caller) reread() error {
+	got, err := look(c.w, c.name)
+	if err == nil && got != c.round {
+		err = fmt.Errorf("the table %d came back as %d", c.round, got)
+	}
+	return err
+}
+
 // all makes a call of each kind.
 func (c *caller) all() error {
-	for _, one := range []func() error{c.ask, c.count, c.send, c.ask, c.fetch, c.count} {
+	for _, one := range []func() error{c.ask, c.count, c.send, c.build, c.reread, c.ask, c.fetch, c.count} {
 		if err := one(); err != nil {
 			return err
 		}

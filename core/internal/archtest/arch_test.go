@@ -52,7 +52,7 @@ var allowed = map[string][]string{
 	"core/internal/store":                   {"core/status", "udf", "vertex", "vertex/arena", "vertex/cdata"},
 	"core/internal/sched":                   {},
 	"core/internal/exec":                    {"core/internal/clock", "core/internal/once", "core/internal/store", "core/status", "udf", "vertex", "vertex/arena", "wire"},
-	"core":                                  {"core/internal/clock", "core/internal/cluster", "core/internal/exec", "core/internal/lane", "core/internal/once", "core/internal/rpc", "core/internal/sched", "core/internal/store", "core/internal/transport", "core/internal/transport/inproc", "core/internal/transport/shm", "core/internal/transport/tcp", "core/status", "udf", "udf/builtin", "udf/native", "vertex", "vertex/arena", "wire"},
+	"core":                                  {"core/internal/clock", "core/internal/cluster", "core/internal/exec", "core/internal/failpoint", "core/internal/lane", "core/internal/once", "core/internal/rpc", "core/internal/sched", "core/internal/store", "core/internal/transport", "core/internal/transport/inproc", "core/internal/transport/shm", "core/internal/transport/tcp", "core/status", "udf", "udf/builtin", "udf/native", "vertex", "vertex/arena", "wire"},
 	"core/internal/archtest":                {},
 	"capi":                                  {"core", "core/status", "udf", "udf/native", "vertex", "vertex/arena", "vertex/cdata"},
 	"capi/abi":                              {},

@@ -34,12 +34,23 @@ const (
 	CallAsked
 	// AnswerTaken: the caller has read the answer, and has not left the lane.
 	AnswerTaken
+	// Introduced: the peer was told of a segment, and no message refers to it.
+	Introduced
+	// Lent: a loan is on the books, and no message tells of it.
+	Lent
+	// Borrowed: a body lies in what the peer lent, and nobody has it.
+	Borrowed
+	// Unused: nobody uses a loan any more, and the peer was not told.
+	Unused
+	// Filled: a builder's value is complete, and not put.
+	Filled
 
 	count int = iota
 )
 
 var names = [count]string{"connected", "greeted", "written", "published", "piece-written", "found", "taken",
-	"piece-read", "armed", "call-written", "call-asked", "answer-taken"}
+	"piece-read", "armed", "call-written", "call-asked", "answer-taken", "introduced", "lent", "borrowed", "unused",
+	"filled"}
 
 func (p Point) String() string { return names[p] }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"dcf/core/internal/failpoint"
 	"dcf/core/status"
 	"dcf/vertex"
 	"dcf/vertex/arena"
@@ -22,6 +23,7 @@ func (b *borrowed) giveBack() {
 	for _, f := range b.segments {
 		f.release()
 	}
+	failpoint.Hit(failpoint.Unused)
 	b.c.outbox.note(kindReturn, b.number)
 	b.c.borrower.drop()
 }
@@ -140,5 +142,6 @@ func (i *inbox) layLent() error {
 		b.giveBack()
 		return i.errMemory(err)
 	}
+	failpoint.Hit(failpoint.Borrowed)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/failpoint"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
@@ -95,6 +96,7 @@ func (l *lender) lend(p *parcel, f *wire.Frame, e *wire.Encoder) {
 	rest[0] = refs
 	p.body, p.refs, p.lent = rest, uint32(len(refs)/refBytes), given.bytes
 	p.left += int64(len(refs)) - given.bytes
+	failpoint.Hit(failpoint.Lent)
 }
 
 // copy copies a value in bytes to where it can be lent. nil: it is none, or there is no room.
@@ -153,6 +155,7 @@ func (l *lender) introduce(number uint64) bool {
 		l.known = map[uint64]struct{}{}
 	}
 	l.known[number] = struct{}{}
+	failpoint.Hit(failpoint.Introduced)
 	return true
 }
 
