@@ -58,7 +58,7 @@ func refusedWith(t *testing.T, l transport.Listener, greeting []byte, descriptor
 }
 
 // memfd gives a descriptor of memory of that size, with those seals.
-func memfd(t *testing.T, size int64, with int) int {
+func memfd(t testing.TB, size int64, with int) int {
 	fd, err := unix.MemfdCreate("dcf-test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = unix.Close(fd) })

@@ -38,6 +38,11 @@ func isMapped(b []byte) bool {
 	return false
 }
 
+// offsetIn gives where bytes lie in memory, or something beyond its end.
+func offsetIn(memory, bytes []byte) uintptr {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(bytes))) - uintptr(unsafe.Pointer(unsafe.SliceData(memory)))
+}
+
 func numbered(n int) (*vertex.Batch, []int64) {
 	numbers := make([]int64, n)
 	for i := range numbers {
