@@ -2,11 +2,15 @@ package shm
 
 import (
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/stretchr/testify/require"
 
 	"dcf/core/internal/transport"
@@ -148,4 +152,170 @@ func TestForeignReturns(t *testing.T) {
 			got.Release()
 		})
 	}
+}
+
+// lendOne sends a table, and says whether it was lent.
+func lendOne(t *testing.T, from *conn, batch *vertex.Batch) bool {
+	before, _ := loansOf(from)
+	_, _, err := from.Send(setFrame(udf.Value{Batch: batch}))
+	require.NoError(t, err)
+	require.NoError(t, from.Flush())
+	after, _ := loansOf(from)
+	return after > before
+}
+
+// takeOne receives a table that is as it was sent.
+func takeOne(t *testing.T, to *conn, numbers []int64) (value *vertex.Batch) {
+	_, err := await(to)
+	require.NoError(t, err)
+	var in transport.Inbound
+	require.NoError(t, to.Take(&in))
+	op := &in.Frame.Message.(*wire.Operation).Value
+	value, op.Batch = op.Batch, nil
+	in.Clear()
+	require.True(t, slices.Equal(numbers, value.Int64(0)))
+	return value
+}
+
+// listen takes what the peer has returned.
+func listen(t *testing.T, c *conn) {
+	_, err := c.Next(0)
+	require.ErrorIs(t, err, transport.ErrAgain)
+}
+
+// At a limit of loans the next table is copied, and below it lent again.
+func TestLimitsOfLoans(t *testing.T) {
+	batch, numbers := numbered(1 << 16)
+	defer batch.Release()
+	t.Run("maxLoans", func(t *testing.T) {
+		tr := New()
+		tr.maxLoans = 2
+		near, far := connected(t, tr)
+		var held []*vertex.Batch
+		for i := range 4 {
+			require.Equal(t, i < 2, lendOne(t, near, batch))
+			held = append(held, takeOne(t, far, numbers))
+		}
+		for _, b := range held {
+			b.Release()
+		}
+		listen(t, near)
+		require.True(t, lendOne(t, near, batch))
+		takeOne(t, far, numbers).Release()
+	})
+	t.Run("maxLentBytes", func(t *testing.T) {
+		near, far := connected(t, New())
+		add := func(bytes int64) { // as if they were lent
+			near.lender.mu.Lock()
+			near.lender.bytes += bytes
+			near.lender.mu.Unlock()
+		}
+		size := batch.Bytes()
+		require.True(t, lendOne(t, near, batch))
+		add(maxLentBytes - 2*size + 1)
+		require.False(t, lendOne(t, near, batch))
+		add(-maxLentBytes + 2*size - 1)
+		require.True(t, lendOne(t, near, batch))
+		for range 3 {
+			takeOne(t, far, numbers).Release()
+		}
+	})
+	t.Run("maxFlightBytes", func(t *testing.T) {
+		near, far := connected(t, New())
+		big, numbers := numbered(maxFlightBytes / 8 / 2)
+		defer big.Release()
+		require.True(t, lendOne(t, near, big))
+		require.True(t, lendOne(t, near, batch))
+		require.False(t, lendOne(t, near, big), "it would be the second half and more")
+		for _, n := range [][]int64{numbers, numbers[:1<<16], numbers} {
+			takeOne(t, far, n).Release()
+		}
+		listen(t, near)
+		require.True(t, lendOne(t, near, big))
+		takeOne(t, far, numbers).Release()
+	})
+	t.Run("minLentBytes", func(t *testing.T) {
+		near, far := connected(t, New())
+		const columns = 8 // which lie in one block
+		for rows, lent := range map[int]int64{minLentBytes/8 - 1: 0, minLentBytes / 8: columns * minLentBytes} {
+			wide := wideBatch(t, columns, rows)
+			require.Equal(t, lent > 0, lendOne(t, near, wide))
+			_, bytes := loansOf(near)
+			require.Equal(t, lent, bytes)
+			takeOne(t, far, wide.Int64(0)).Release()
+			listen(t, near)
+			wide.Release()
+		}
+	})
+	t.Run("maxLent", func(t *testing.T) {
+		near, far := connected(t, New())
+		const columns, rows, targets = vertex.MaxColumns, minLentBytes / 8, 5
+		wide := wideBatch(t, columns, rows)
+		defer wide.Release()
+		call := &wire.Call{UDFs: []wire.UDFRef{{Name: "f"}}}
+		for range targets {
+			call.Targets = append(call.Targets, wire.Target{HasArguments: true, Arguments: udf.Value{Batch: wide}})
+		}
+		h := wire.SessionHeader{Version: wire.Version, Kind: wire.KindCall, CallID: 1}
+		sent := make(chan error, 1)
+		go func() {
+			_, _, err := near.Send(&wire.Frame{Header: h, Message: call})
+			if err == nil {
+				err = near.Flush()
+			}
+			sent <- err
+		}()
+		_, err := await(far)
+		require.NoError(t, err)
+		require.NoError(t, <-sent)
+		_, lent := loansOf(near)
+		require.EqualValues(t, maxLent*minLentBytes, lent, "%d buffers are lent", maxLent)
+		var in transport.Inbound
+		require.NoError(t, far.Take(&in))
+		for _, target := range in.Frame.Message.(*wire.Call).Targets {
+			for column := range columns {
+				require.Equal(t, []int64{int64(column), rows - 1}, []int64{target.Arguments.Batch.Int64(column)[0],
+					target.Arguments.Batch.Int64(column)[rows-1]})
+			}
+		}
+		in.Clear()
+	})
+}
+
+// wideBatch gives columns of 1, 2, 3, ..., but for the first row, which has the column's number.
+func wideBatch(t *testing.T, columns, rows int) *vertex.Batch {
+	fields, arrays := make([]arrow.Field, columns), make([]arrow.Array, columns)
+	for i := range columns {
+		b := array.NewInt64Builder(memory.DefaultAllocator)
+		b.Append(int64(i))
+		for row := 1; row < rows; row++ {
+			b.Append(int64(row))
+		}
+		fields[i] = arrow.Field{Name: strconv.Itoa(i), Type: arrow.PrimitiveTypes.Int64}
+		arrays[i] = b.NewArray()
+	}
+	batch, err := vertex.FromRecord(array.NewRecord(arrow.NewSchema(fields, nil), arrays, int64(rows)))
+	require.NoError(t, err)
+	return batch
+}
+
+// A segment that is no more is forgotten by both, and one that takes its place is another one.
+func TestSegmentsAreForgotten(t *testing.T) {
+	_, kept := arena.Usage()
+	arena.Keep(0)
+	defer arena.Keep(max(kept, 512<<20))
+	near, far := connected(t, New())
+	last := 0
+	for i := range 5 {
+		batch, numbers := numbered(4<<20 + i) // has a segment of its own
+		require.True(t, lendOne(t, near, batch))
+		takeOne(t, far, numbers).Release()
+		listen(t, near)
+		batch.Release()
+		far.borrower.mu.Lock()
+		last = len(far.borrower.segments)
+		far.borrower.mu.Unlock()
+		require.LessOrEqual(t, last, 2, "the one before may be there still")
+	}
+	require.Positive(t, last)
 }
