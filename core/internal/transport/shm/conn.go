@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/clock"
 	"dcf/core/internal/lane"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
@@ -64,6 +65,9 @@ func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*co
 	} else {
 		c.trust = vertex.TrustNone
 		c.server = lane.NewServer(lanes)
+	}
+	if clock.Until(t.short.Load()) > 0 {
+		_ = unix.Send(fd, []byte{noLoans}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	}
 	if err := t.poller.Watch(fd, &c.place, c.hangUp); err != nil {
 		c.sock.Close()

@@ -3,10 +3,12 @@ package shm
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/clock"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
 	"dcf/vertex/cdata"
@@ -18,14 +20,16 @@ import (
 //	'!' text                          is a listener's refusal; nothing follows it
 //	'+' number, 8 bytes; descriptor   introduces a segment of the sender's, read-only
 //	'~' descriptor                    is the lifeline: see lender
+//	'-'                               asks to lend nothing: the sender could not map it
 //
 // A descriptor comes with the first byte of its word, which is sent at once. A segment is introduced
-// before the ring refers to it.
+// before the ring refers to it. Whoever wants no loans says so before all else.
 const (
 	wakeUp   = cdata.LaneWake
 	refusal  = '!'
 	segment  = '+'
 	lifeline = '~'
+	noLoans  = '-'
 
 	segmentWord = 1 + 8
 )
@@ -58,6 +62,9 @@ func (c *conn) hear() error {
 			err = c.words(e.buffer[:n])
 		}
 		if err != nil {
+			if errors.Is(err, status.Exhausted) { // the next connection goes without
+				c.transport.short.Store(clock.After(copyFor))
+			}
 			return named(c.peer, err)
 		}
 		if n < len(e.buffer) && control == 0 {
@@ -101,6 +108,9 @@ func (c *conn) word(word, rest []byte) error {
 	case refusal:
 		c.failure.CompareAndSwap(nil, errRefused(c.peer, rest))
 		return nil
+	case noLoans:
+		c.lender.unwanted.Store(true)
+		return nil
 	case segment, lifeline:
 	default:
 		return status.Errorf(status.Corrupt, "the word %q on the socket is unknown", word[0])
@@ -137,6 +147,23 @@ func (e *ears) free() {
 		_ = unix.Close(fd)
 	}
 	e.descriptors = nil
+}
+
+// lends says whether the peer wants loans. Before the first one it listens to what the peer said of that.
+func (c *conn) lends() bool {
+	if !c.lender.asked.Load() {
+		if !c.sock.Enter() {
+			return false
+		}
+		err := c.hear()
+		c.sock.Leave()
+		if err != nil {
+			c.Abort(err)
+			return false
+		}
+		c.lender.asked.Store(true)
+	}
+	return !c.lender.unwanted.Load()
 }
 
 // say sends a word with a descriptor, whole or not at all, and says whether it did.

@@ -220,23 +220,54 @@ func TestForgedForgetting(t *testing.T) {
 	require.ErrorContains(t, err, "takes segment 1 back")
 }
 
-// The addresses that segments of others take are bounded.
-func TestMappedBytesAreBounded(t *testing.T) {
-	near, far := connected(t, New())
-	mapped.mu.Lock()
-	mapped.bytes += maxMappedBytes - 4096
-	mapped.mu.Unlock()
-	defer func() {
-		mapped.mu.Lock()
-		mapped.bytes -= maxMappedBytes - 4096
-		mapped.mu.Unlock()
-	}()
-	require.True(t, say(&near.sock, introduction(1), foreignSegment(t, 4096)))
-	require.NoError(t, far.hear())
-	require.True(t, say(&near.sock, introduction(2), foreignSegment(t, 4096)))
-	err := far.hear()
-	require.ErrorIs(t, err, status.Exhausted)
-	require.ErrorContains(t, err, "maxMappedBytes")
+// Who cannot map what a peer introduces says why, and has those that it meets from then on copy.
+func TestSegmentsThatCannotBeMapped(t *testing.T) {
+	for message, prepare := range map[string]func() (restore func()){
+		"maxMappedBytes": func() func() {
+			add := func(bytes int64) {
+				mapped.mu.Lock()
+				mapped.bytes += bytes
+				mapped.mu.Unlock()
+			}
+			add(maxMappedBytes - 4096)
+			return func() { add(4096 - maxMappedBytes) }
+		},
+		"allow more (ulimit -n)": func() func() { return limitDescriptors(t, 0) },
+	} {
+		t.Run(message, func(t *testing.T) {
+			tr := New()
+			near, far := connected(t, tr)
+			require.True(t, say(&near.sock, introduction(1), foreignSegment(t, 8192)))
+			restore := prepare()
+			err := far.hear()
+			restore()
+			require.ErrorIs(t, err, status.Exhausted)
+			require.ErrorContains(t, err, message)
+			require.Zero(t, mappedSegments())
+
+			short, well := tr, New()
+			batch, numbers := numbered(1 << 16)
+			defer batch.Release()
+			for _, dialer := range []*Transport{short, well} { // who is short may be at either end
+				listener := map[*Transport]*Transport{short: well, well: short}[dialer]
+				l := listening(t, listener)
+				dialled, err := dialer.Dial(l.Address(), soon())
+				require.NoError(t, err)
+				accepted, err := l.Accept()
+				require.NoError(t, err)
+				from, to := accepted.(*conn), dialled.(*conn)
+				if listener == short {
+					from, to = to, from
+				}
+				require.False(t, lendOne(t, from, batch))
+				takeOne(t, to, numbers).Release()
+				require.True(t, lendOne(t, to, batch), "the other way it is well")
+				takeOne(t, from, numbers).Release()
+				end(dialled)
+				end(accepted)
+			}
+		})
+	}
 }
 
 // lentTo gives a borrower that knows one segment, of that size.

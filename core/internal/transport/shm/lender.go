@@ -3,6 +3,7 @@ package shm
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +22,8 @@ import (
 // uses anything that was lent, even when the connection is over. If it dies the system closes it.
 // So what a living process maps is never used for something else.
 type lender struct {
-	c *conn
+	c               *conn
+	asked, unwanted atomic.Bool // the peer was heard before the first loan; it wants none
 
 	mu    sync.Mutex
 	loans map[uint64]*loan

@@ -49,6 +49,8 @@ const (
 	maxSegments = arena.MaxSegments
 	// maxMappedBytes is how many bytes of addresses the segments of all other processes take.
 	maxMappedBytes = 16 << 40
+	// copyFor is how long a process that could not map what it was lent asks peers that it meets to copy.
+	copyFor = time.Minute
 	// maxWords is how often the socket is read at a time: a peer that never stops writes to nobody.
 	maxWords = 4 * maxSegments
 	// maxRefusalBytes is the length of a listener's words to a dialer that it refuses.

@@ -116,7 +116,7 @@ func (o *outbox) sendLarge(f *wire.Frame) (int64, uint64, error) {
 		e.Release()
 		encoders.Put(e)
 	}()
-	e.Share = o.willing(transport.BulkBytes(f.Message))
+	e.Share = o.willing(transport.BulkBytes(f.Message)) && o.c.lends()
 	header, body, bodyLen, err := e.Encode(f)
 	if err != nil {
 		return 0, 0, err

@@ -7,6 +7,7 @@ package shm
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,7 @@ type Transport struct {
 	poller    socket.Poller
 	lifelines lifelines
 	sharing   sync.Once
+	short     atomic.Int64 // until when peers are asked for copies, since segments could not be mapped
 
 	grouping sync.Mutex
 	group    *group // under grouping: of those that receive requests; nil: not asked for yet
