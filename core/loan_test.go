@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"dcf/core/status"
 	"dcf/vertex"
@@ -192,4 +193,80 @@ func TestLentTablesCount(t *testing.T) {
 		used, _ := arena.Usage()
 		return used < 1<<21
 	}, patience, time.Millisecond)
+}
+
+// fetchShort is a client that runs out of descriptors and makes its calls all the same. It says
+// 'F' when that is done.
+func fetchShort() (code int) {
+	err := func() error {
+		w, err := Open(Options{Join: []string{os.Getenv(addressVariable)}, UDFs: shared(), Timeout: patience})
+		if err != nil {
+			return err
+		}
+		c, err := newCaller(w, os.Getenv(counterVariable))
+		if err == nil {
+			err = c.ask()
+		}
+		if err != nil {
+			return err
+		}
+		restore, err := exhaust()
+		if err != nil {
+			return err
+		}
+		for until := time.Now().Add(patience); ; {
+			err := c.fetch()
+			if err == nil {
+				break
+			}
+			fmt.Fprintln(os.Stderr, err)
+			if status.Of(err) != status.Exhausted && status.Of(err) != status.Unavailable || time.Now().After(until) {
+				return err
+			}
+		}
+		if err := c.all(); err != nil {
+			return err
+		}
+		if err := restore(); err != nil {
+			return err
+		}
+		if n := mappedToRead(); n > 0 {
+			return fmt.Errorf("%d segments are mapped", n)
+		}
+		return nil
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	say('F')
+	return 0
+}
+
+// exhaust leaves this process one descriptor until restore is called.
+func exhaust() (restore func() error, err error) {
+	var before unix.Rlimit
+	if err = unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		return nil, err
+	}
+	if err = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: before.Max}); err != nil {
+		return nil, err
+	}
+	for last := 0; ; {
+		fd, full := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if full != nil {
+			return func() error { return unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }, unix.Close(last)
+		}
+		last = fd
+	}
+}
+
+// A client that has no descriptors to map what it is lent fetches tables all the same.
+func TestClientWithoutDescriptors(t *testing.T) {
+	_, address, _ := sharing(t, 1)
+	c := start(t, "short", addressVariable+"="+address, counterVariable+"=counter0")
+	defer c.kill()
+	c.expect(t, 'F')
+	c.reap()
+	require.True(t, c.ProcessState.Success(), "%v: %s", c.ProcessState, c.stderr)
 }

@@ -41,6 +41,8 @@ func playRole(role string) int {
 		return callForever(parent)
 	case "hostile":
 		return spoil(parent)
+	case "short":
+		return fetchShort()
 	}
 	panic(role)
 }

@@ -52,7 +52,10 @@ func (i *inbox) Next(wait time.Duration) (wire.SessionHeader, error) {
 // Ready says whether a whole frame is here.
 func (i *inbox) Ready() bool {
 	whole, err := i.look()
-	return whole || err != nil // Next reports it
+	if err != nil {
+		i.c.Abort(err) // what it is about is taken: Next does not find it again, and reports this
+	}
+	return whole || err != nil
 }
 
 // look takes what is in the ring until a frame is whole.
