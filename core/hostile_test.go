@@ -13,22 +13,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"dcf/core/status"
 )
 
 var hostile = flag.Duration("hostile", 6*time.Second, "how long TestHostileClients has clients spoil their memory")
 
 const hostileClients = 2
 
-// sharedWords gives the words of all memory that this process shares with others, at addresses that stay
-// when its connections end.
-func sharedWords() (all [][]uint32) {
+// sharedWords is the memory that this process shares with others, at addresses that stay when its connections end.
+type sharedWords struct {
+	rings    [][]uint32 // each has one for each direction
+	segments [][]uint32
+}
+
+func mapShared() (all sharedWords) {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		panic(err)
 	}
 	for line := range strings.Lines(string(maps)) {
 		var from, to uintptr
-		if !strings.Contains(line, "memfd:dcf-ring") {
+		if !strings.Contains(line, " rw-s ") || !strings.Contains(line, "/memfd:dcf") {
 			continue
 		}
 		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil {
@@ -39,14 +45,36 @@ func sharedWords() (all [][]uint32) {
 		if err != nil {
 			panic(err)
 		}
-		all = append(all, unsafe.Slice((*uint32)(at), (to-from)/4))
+		words := unsafe.Slice((*uint32)(at), (to-from)/4)
+		if strings.Contains(line, "dcf-ring") {
+			all.rings = append(all.rings, words)
+		} else {
+			all.segments = append(all.segments, words)
+		}
 	}
 	return all
 }
 
-// spoilWord changes one word: of a ring's header, of its slots, or of its bytes. Each ring takes half of the
+func (s sharedWords) unmap() {
+	for _, words := range append(s.rings, s.segments...) {
+		_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(words)), uintptr(len(words))*4)
+	}
+}
+
+// spoil changes one word.
+func (s sharedWords) spoil() {
+	if n := len(s.segments); n > 0 && rand.IntN(3) == 0 {
+		const used = 1 << 19 // words, from the start
+		words := s.segments[rand.IntN(n)]
+		change(words, rand.IntN(min(used, len(words))))
+	} else if n := len(s.rings); n > 0 {
+		spoilRing(s.rings[rand.IntN(n)])
+	}
+}
+
+// spoilRing changes one word: of a ring's header, of its slots, or of its bytes. Each ring takes half of the
 // memory; its header is a page, and its slots are 64 KiB.
-func spoilWord(words []uint32) {
+func spoilRing(words []uint32) {
 	const header, slots, slot = 1024, 16384, 16
 	at := rand.IntN(2) * len(words) / 2
 	switch rand.IntN(8) {
@@ -63,6 +91,10 @@ func spoilWord(words []uint32) {
 	default:
 		at += header + slots + rand.IntN(len(words)/2-header-slots)
 	}
+	change(words, at)
+}
+
+func change(words []uint32, at int) {
 	switch word := &words[at]; rand.IntN(4) {
 	case 0:
 		*word ^= 1 << rand.IntN(32)
@@ -99,18 +131,12 @@ func spoil(parent <-chan struct{}) int {
 }
 
 func spoilOne(c *caller) {
-	all := sharedWords()
-	defer func() {
-		for _, words := range all {
-			_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(words)), uintptr(len(words))*4)
-		}
-	}()
-	if len(all) == 0 {
-		return
-	}
+	all := mapShared()
+	defer all.unmap()
 	over := make(chan struct{})
 	var callers sync.WaitGroup
-	for _, calls := range [][]func() error{{c.ask}, {c.send, c.fetch}} {
+	builder := *c
+	for _, calls := range [][]func() error{{c.ask}, {c.send, c.fetch}, {builder.build, builder.reread}} {
 		callers.Go(func() {
 			for i := 0; ; i++ {
 				select {
@@ -124,7 +150,7 @@ func spoilOne(c *caller) {
 	}
 	pause := time.Duration(rand.IntN(300)) * time.Microsecond
 	for range 1 + rand.IntN(400) {
-		spoilWord(all[rand.IntN(len(all))])
+		all.spoil()
 		time.Sleep(pause)
 	}
 	close(over)
@@ -155,8 +181,14 @@ func TestHostileClients(t *testing.T) {
 			}
 		})
 	}
-	for until := time.Now().Add(*hostile); time.Now().Before(until) && !t.Failed(); {
-		time.Sleep(100 * time.Millisecond)
+	whole, mixed := 0, 0 // looks at tables of theirs
+	for until := time.Now().Add(*hostile); time.Now().Before(until) && !t.Failed(); time.Sleep(time.Millisecond) {
+		switch _, err := look(server, "counter0"); {
+		case err == nil:
+			whole++
+		case status.Of(err) == status.Corrupt:
+			mixed++
+		}
 	}
 	for _, c := range children {
 		_ = c.in.Close()
@@ -170,6 +202,6 @@ func TestHostileClients(t *testing.T) {
 	stop()
 	discard(t, server, counts[:1])
 	settle(t, server, clients, before)
-	t.Logf("%v connections spoilt, others made %d and %d rounds", spoilt, clients[0].rounds.Load(),
-		clients[1].rounds.Load())
+	t.Logf("%v connections spoilt, %d tables seen whole and %d spoilt, others made %d and %d rounds", spoilt,
+		whole, mixed, clients[0].rounds.Load(), clients[1].rounds.Load())
 }

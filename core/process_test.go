@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/stretchr/testify/require"
 
 	"dcf/core/status"
@@ -282,18 +283,16 @@ func look(w *Worker, counter string) (number uint64, err error) {
 		return 0, err
 	}
 	defer batch.Release()
-	texts := batch.Column(1)
-	offsets := unsafe.Slice((*int32)(texts.Buffer(1)), builtRows+1)
-	data := unsafe.Slice((*byte)(texts.Buffer(2)), builtRows*8)
+	texts := batch.Record().Column(1).(*array.Binary)
 	values := batch.Float64(0)
+	number = uint64(values[0])
+	want := binary.LittleEndian.AppendUint64(nil, number)
 	for i, x := range values {
-		text := binary.LittleEndian.Uint64(data[i*8:])
-		if x != values[0] || text != uint64(x) || offsets[i+1] != int32(i+1)*8 {
-			return 0, status.Errorf(status.Corrupt, "row %d of a table of %v is %v, %d, ending at %d", i, values[0],
-				x, text, offsets[i+1])
+		if text := texts.Value(i); x != float64(number) || !bytes.Equal(text, want) {
+			return 0, status.Errorf(status.Corrupt, "row %d of a table of %d is %v, %x", i, number, x, text)
 		}
 	}
-	return uint64(values[0]), nil
+	return number, nil
 }
 
 // reread fetches what build made.
