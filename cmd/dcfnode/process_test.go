@@ -224,6 +224,34 @@ func TestSharedMemory(t *testing.T) {
 	require.NoFileExists(t, path)
 }
 
+// A node that is killed leaves its socket file, which its successor at the same path replaces; a living node's
+// is left alone.
+func TestPathOfAKilledNode(t *testing.T) {
+	for _, scheme := range []string{"unix", "shm"} {
+		t.Run(scheme, func(t *testing.T) {
+			path := t.TempDir() + "/dcf.socket"
+			address := scheme + "://" + path
+			start := func() *process {
+				return startNode(t, "--node-id", "1", "--listen", address, "--load", "testdata/numbers.arrow")
+			}
+			first := start()
+			first.signal(syscall.SIGKILL)
+			<-first.exited
+			require.FileExists(t, path)
+			second := start()
+			require.Len(t, statusOf(t, address).Nodes, 1)
+
+			exit, _, stderr := dcfnode(nil, "--listen", address)
+			require.Equal(t, exitNoAccess, exit, stderr)
+			require.Contains(t, stderr, "in use")
+			require.Len(t, statusOf(t, address).Nodes, 1, "it lives on")
+			second.signal(syscall.SIGTERM)
+			require.Equal(t, exitOK, second.exit(), second.stderr)
+			require.NoFileExists(t, path)
+		})
+	}
+}
+
 // A node that has shared memory off is reached over its socket, and whoever dials it says why.
 func TestSharedMemoryOff(t *testing.T) {
 	first := startNode(t, "--node-id", "1", "--shared-memory", "off")
