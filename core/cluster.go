@@ -184,7 +184,7 @@ func (w *Worker) background() {
 	v := &w.view
 	defer close(v.ended)
 	var asking sync.WaitGroup
-	asks := make(chan struct{}, MaxBackgroundAsks)
+	places := make(chan struct{}, MaxBackgroundAsks)
 	for {
 		select {
 		case <-v.stop:
@@ -197,19 +197,35 @@ func (w *Worker) background() {
 			return
 		case actions := <-v.work:
 			for _, action := range actions {
-				ask, ok := action.(cluster.Ask)
-				if !ok {
+				if !asks(action) {
 					w.do(action)
 					continue
 				}
-				asks <- struct{}{}
+				places <- struct{}{}
 				asking.Go(func() { // a node that does not answer must not hold up notices
-					w.happened(w.ask(ask, clock.After(backgroundTimeout)))
-					<-asks
+					w.happened(w.answerTo(action, clock.After(backgroundTimeout)))
+					<-places
 				})
 			}
 		}
 	}
+}
+
+// asks says whether an action is answered by an event.
+func asks(action cluster.Action) bool {
+	switch action.(type) {
+	case cluster.Ask, cluster.Dial:
+		return true
+	}
+	return false
+}
+
+// answerTo does an action that is answered by an event.
+func (w *Worker) answerTo(action cluster.Action, deadline int64) cluster.Event {
+	if a, ok := action.(cluster.Ask); ok {
+		return w.ask(a, deadline)
+	}
+	return w.dial(action.(cluster.Dial), deadline)
 }
 
 // backgroundTimeout is how long one background request may take.
@@ -230,8 +246,16 @@ func (w *Worker) drive(event cluster.Event, deadline int64) (done cluster.Done) 
 				}
 				next = w.ask(a, deadline)
 			case cluster.Dial:
+				if a.Background {
+					w.defers([]cluster.Action{a})
+					continue
+				}
 				next = w.dial(a, deadline)
 			case cluster.Pause:
+				if clock.Until(deadline) <= 0 {
+					return cluster.Done{Err: status.Errorf(status.Timeout,
+						"the directory did not decide in time")}
+				}
 				time.Sleep(min(max(clock.Until(a.Until), 0), max(clock.Until(deadline), 0)))
 				next = a.Event
 			default:
@@ -239,6 +263,9 @@ func (w *Worker) drive(event cluster.Event, deadline int64) (done cluster.Done) 
 			}
 		}
 		event = next
+	}
+	if len(done.Addresses) > 0 && done.Owner != w.self {
+		w.rpc.Peer(done.Owner, done.Addresses) // it may be too new for the view here
 	}
 	return done
 }
@@ -254,6 +281,10 @@ func (w *Worker) ask(a cluster.Ask, deadline int64) cluster.Event {
 }
 
 func (w *Worker) dial(a cluster.Dial, deadline int64) cluster.Event {
+	peer := w.rpc.Reached(a.Address)
+	if peer != nil {
+		return cluster.Dialled{Address: a.Address, Hello: peer.Hello()}
+	}
 	peer, err := w.rpc.Dial(a.Address, deadline)
 	if err != nil {
 		return cluster.Dialled{Address: a.Address, Err: err}
@@ -275,6 +306,12 @@ func (w *Worker) do(action cluster.Action) {
 		w.floors.forget(a.Identity)
 		w.missing.forget(a.Identity)
 		w.log.Info("a node is gone", "node", a.Identity.Node)
+	case cluster.Moved:
+		w.log.Warn("the directory was restarted, and this worker is in its new cluster",
+			"directory", a.Directory.Node)
+	case cluster.Unclaimed:
+		w.log.Error("a vertex of this worker is not known to others by its name any more",
+			"vertex", a.ID.String(), "error", a.Err)
 	case cluster.Severed:
 		w.log.Error("this worker is no longer part of its cluster", "error", a.Err)
 	}

@@ -28,6 +28,7 @@ const (
 	addressVariable = "DCF_CORE_ADDRESS" // where the server listens
 	counterVariable = "DCF_CORE_COUNTER" // the name of the vertex that a client counts up
 	pointVariable   = "DCF_CORE_POINT"   // the failpoint at which it dies, or empty
+	plainVariable   = "DCF_CORE_PLAIN"   // whether a server is without shared memory
 	hitsVariable    = "DCF_CORE_HITS"    // at which time that it comes there
 )
 
@@ -44,6 +45,8 @@ func playRole(role string) int {
 		return spoil(parent)
 	case "short":
 		return fetchShort()
+	case "server":
+		return serveForever(parent)
 	}
 	panic(role)
 }

@@ -16,12 +16,15 @@ type claimant struct {
 	sequences once.Sequences
 	owned     map[vertex.ID]struct{}
 	undecided []*undecided // in order of their sequences
+	again     []vertex.ID  // names to be claimed of the directory's successor
+	reclaims  int          // of those, under way
 }
 
 type undecided struct {
 	op      *wire.Operation
 	waiting bool  // an Ask is under way
 	undo    bool  // nobody waits for the claim any more
+	again   bool  // a claim of what this worker owned in an earlier cluster
 	retryAt int64 // where nothing is under way
 }
 
@@ -42,6 +45,9 @@ func (m *claimant) find(id vertex.ID) *undecided {
 }
 
 func (m *claimant) remove(u *undecided) {
+	if u.again {
+		m.reclaims--
+	}
 	m.sequences.Finish(u.op.Sequence)
 	at := slices.Index(m.undecided, u)
 	m.undecided = slices.Delete(m.undecided, at, at+1)
@@ -111,6 +117,10 @@ func (c *Client) forget(e Forget, actions []Action) []Action {
 	if !m.owns(e.ID) {
 		return append(actions, Done{})
 	}
+	if m.find(e.ID) != nil { // it is being claimed again, which is undone then
+		delete(m.owned, e.ID)
+		return append(actions, Done{})
+	}
 	ask, err := c.begin(&wire.Operation{Op: wire.OpForget, ID: e.ID, Identity: c.self.Identity})
 	if err != nil {
 		return append(actions, Done{Err: err.WithVertex(e.ID)})
@@ -168,7 +178,7 @@ func (c *Client) updateAnswered(now int64, e Answered, actions []Action) []Actio
 			return append(actions, ask)
 		}
 		u.waiting, u.retryAt = false, now+int64(c.limits.RetryEvery)
-		u.undo = op.Op == wire.OpClaim
+		u.undo = op.Op == wire.OpClaim && !u.again
 		if e.Ask.Background {
 			return actions
 		}
@@ -195,7 +205,7 @@ func (c *Client) unsure(e Answered) *status.Error {
 // decided ends an operation: the directory said what became of it.
 func (c *Client) decided(u *undecided, e Answered, actions []Action) []Action {
 	op, reply := u.op, e.Reply
-	undo := u.undo
+	undo := u.undo || u.again && !c.claimant.owns(op.ID)
 	c.claimant.remove(u)
 	done := Done{Owner: reply.Identity, Err: ownError(reply.Error)}
 	if op.Op == wire.OpClaim && reply.Error == nil {
@@ -213,6 +223,9 @@ func (c *Client) decided(u *undecided, e Answered, actions []Action) []Action {
 		} else {
 			c.remember(op.ID, reply)
 		}
+	}
+	if u.again {
+		return c.reclaim(c.reclaimed(op.ID, done.Err, actions))
 	}
 	if e.Ask.Background {
 		return actions
@@ -235,7 +248,7 @@ func (c *Client) settle(actions []Action) []Action {
 			actions = append(actions, c.send(u, true))
 		}
 	}
-	return actions
+	return c.reclaim(actions)
 }
 
 func (c *Client) settleDue(now int64, actions []Action) []Action {

@@ -20,11 +20,13 @@ type Client struct {
 	claimant  claimant
 	joining   joining
 
+	entrances     []string // where it was asked to join
+	former        former
+	refusal       *status.Error // why it could not join its directory's successor
 	directoryLost bool
-	successor     wire.Identity // another incarnation of the directory's node, in another cluster
-	newest        uint64        // the highest view number that was heard of
-	refreshing    bool          // a refresh is under way in the background
-	refreshAt     int64         // when the next is due
+	newest        uint64 // the highest view number that was heard of
+	refreshing    bool   // a refresh is under way in the background
+	refreshAt     int64  // when the next is due
 }
 
 // NewClient makes the client of a worker that is in no cluster yet. The addresses are those where
@@ -74,17 +76,11 @@ func (c *Client) Step(now int64, event Event, actions []Action) []Action {
 	case Notice:
 		return c.notice(e, actions)
 	case PeerUp:
-		return c.peerUp(e, actions)
+		return c.peerUp(now, e, actions)
 	case PeerDown:
 		if c.joined && e.Identity == c.directory {
 			c.directoryLost = true
 			c.refreshAt = now + int64(c.limits.RetryEvery)
-			if c.successor != (wire.Identity{}) {
-				return c.succeeded(actions)
-			}
-		}
-		if e.Identity == c.successor {
-			c.successor = wire.Identity{}
 		}
 		if c.view.find(e.Identity) != nil { // by then it is dead, if it does not come back
 			c.refreshAt = min(c.refreshAt,
@@ -102,6 +98,9 @@ func (c *Client) Wake() int64 {
 		return 0
 	}
 	wake := c.claimant.wake()
+	if len(c.former.nodes) > 0 {
+		wake = sooner(wake, c.former.until)
+	}
 	if !c.refreshing {
 		wake = sooner(wake, c.refreshAt)
 	}
@@ -128,6 +127,10 @@ func (c *Client) answered(now int64, e Answered, actions []Action) []Action {
 	op := e.Ask.Operation
 	if op.Op == wire.OpJoin {
 		return c.joinAnswered(now, e, actions)
+	}
+	if e.Ask.To != c.directory { // it has a successor by now
+		e.Reply, e.Err = nil, status.Errorf(status.Unavailable, "node %d is the directory no longer",
+			e.Ask.To.Node)
 	}
 	if e.Err == nil {
 		c.directoryLost = false
@@ -164,6 +167,10 @@ func (c *Client) unreachable(err error, consequence string) *status.Error {
 	if info := c.view.find(c.directory); info != nil {
 		name = describe(info)
 	}
+	if c.refusal != nil {
+		return status.Errorf(code, "the directory, %s, was restarted, and its cluster refuses this "+
+			"worker: %s (%w)", name, consequence, c.refusal)
+	}
 	return status.Errorf(code, "the directory, %s, did not answer: %s (%w)", name, consequence,
 		err)
 }
@@ -197,20 +204,15 @@ func (c *Client) hear(now int64, number uint64) {
 	c.newest = max(c.newest, number)
 }
 
-func (c *Client) peerUp(e PeerUp, actions []Action) []Action {
+func (c *Client) peerUp(now int64, e PeerUp, actions []Action) []Action {
 	if c.outside() != nil || e.Identity.Node != c.directory.Node ||
 		c.directory == c.self.Identity {
 		return actions
 	}
 	if e.Identity != c.directory {
-		// A directory that was restarted is in a cluster of its own. Any other worker under its
-		// node id is somebody's mistake, which the directory's own session outlives.
-		if e.Cluster == ([16]byte{}) || e.Cluster == c.cluster {
-			return actions
-		}
-		c.successor = e.Identity
+		// Its successor, perhaps. Or it is somebody's mistake, which the directory outlives.
 		if c.directoryLost {
-			actions = c.succeeded(actions)
+			c.refreshAt = now
 		}
 		return actions
 	}
@@ -222,12 +224,6 @@ func (c *Client) peerUp(e PeerUp, actions []Action) []Action {
 	return c.settle(actions)
 }
 
-func (c *Client) succeeded(actions []Action) []Action {
-	return c.sever(status.Errorf(status.Unavailable, "the directory, node %d, was restarted: that "+
-		"is a new cluster, and the old one has nobody to ask any more; restart this worker to "+
-		"join the new one", c.directory.Node), actions)
-}
-
 func (c *Client) tick(now int64, actions []Action) []Action {
 	if c.outside() != nil {
 		return actions
@@ -235,6 +231,9 @@ func (c *Client) tick(now int64, actions []Action) []Action {
 	if !c.refreshing && now >= c.refreshAt {
 		c.refreshing = true
 		actions = append(actions, c.askView(true))
+	}
+	if len(c.former.nodes) > 0 {
+		actions = c.bury(now, actions)
 	}
 	return c.settleDue(now, actions)
 }
@@ -280,7 +279,7 @@ func (c *Client) Addresses(identity wire.Identity) []string {
 	return addressesOf(c.view.find(identity))
 }
 
-// View is the number of the newest change that is known. It never falls.
+// View is the number of the newest change that is known. It never falls within one cluster.
 func (c *Client) View() uint64 { return c.view.number }
 
 // Cluster is the id of the cluster's incarnation, for Hello; zero before it joined one.

@@ -14,7 +14,7 @@
 //				switch a := action.(type) {
 //				case cluster.Done:
 //					return a
-//				case cluster.Ask:
+//				case cluster.Ask: // and Dial
 //					if a.Background { // somewhere else: w.background(a)
 //						continue
 //					}
@@ -26,7 +26,7 @@
 //				case cluster.Pause:
 //					sleepUntil(a.Until)
 //					event = a.Event
-//				default: // Notify, Probe, PeerDead, Changed, Severed
+//				default: // Notify, Probe, PeerDead, Changed, Moved, Unclaimed, Severed
 //					w.do(a)
 //				}
 //			}
@@ -130,10 +130,13 @@ type Action interface{ action() }
 
 // What the driver is to do.
 type (
-	// Dial asks who listens at an address; answered by Dialled.
-	Dial struct{ Address string }
-	// Ask sends an operation to a node and awaits the reply; answered by Answered. Background
-	// ones are nobody's: they must not hold up the thread that steps.
+	// Dial asks who listens at an address; answered by Dialled. Dials and Asks in the Background
+	// are nobody's: they must not hold up the thread that steps.
+	Dial struct {
+		Address    string
+		Background bool
+	}
+	// Ask sends an operation to a node and awaits the reply; answered by Answered.
 	Ask struct {
 		To         wire.Identity
 		Addresses  []string
@@ -172,6 +175,14 @@ type (
 	PeerDead struct{ Identity wire.Identity }
 	// Changed says that the nodes changed: see Nodes and View.
 	Changed struct{ View uint64 }
+	// Moved says that this worker is in another cluster now: its directory was restarted.
+	Moved struct{ Directory wire.Identity }
+	// Unclaimed says that a vertex which this worker has is no longer known to others by its name,
+	// and why.
+	Unclaimed struct {
+		ID  vertex.ID
+		Err *status.Error
+	}
 	// Severed says that this worker is no longer part of a cluster, and why: it must be restarted.
 	// Its own vertices and owners that it knows go on being served.
 	Severed struct{ Err *status.Error }
@@ -194,16 +205,18 @@ func (PeerUp) event()    {}
 func (PeerDown) event()  {}
 func (Tick) event()      {}
 
-func (Dial) action()     {}
-func (Ask) action()      {}
-func (Pause) action()    {}
-func (Done) action()     {}
-func (Answer) action()   {}
-func (Notify) action()   {}
-func (Probe) action()    {}
-func (PeerDead) action() {}
-func (Changed) action()  {}
-func (Severed) action()  {}
+func (Dial) action()      {}
+func (Ask) action()       {}
+func (Pause) action()     {}
+func (Done) action()      {}
+func (Answer) action()    {}
+func (Notify) action()    {}
+func (Probe) action()     {}
+func (PeerDead) action()  {}
+func (Changed) action()   {}
+func (Moved) action()     {}
+func (Unclaimed) action() {}
+func (Severed) action()   {}
 
 // Handles says whether an operation is for Request, or, as a notice, for Notice.
 func Handles(op wire.Op) bool {

@@ -165,6 +165,9 @@ func (d *Directory) lookup(from wire.Identity, op *wire.Operation) *wire.Reply {
 			"vertices are private to it", title(op.ID, op.Name), owner.Node).WithVertex(op.ID))
 	case live != nil:
 		return d.owned(live)
+	case found && !op.ID.Named() && d.view.node(owner.Node) != nil:
+		return d.fail(status.Errorf(status.NotFound, "there is no %s any more: node %d, which made "+
+			"it, was restarted since", title(op.ID, op.Name), owner.Node).WithVertex(op.ID))
 	case found:
 		reply := d.fail(status.Errorf(status.Unavailable, "the owner of %s, node %d, is gone; "+
 			"its data is lost: put it again with replace, or drop it",

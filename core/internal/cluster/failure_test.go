@@ -60,41 +60,6 @@ func TestUndecided(t *testing.T) {
 	require.Nil(t, w.wish(w.procs[0], claimOf("old")).Err)
 }
 
-func TestDirectoryRestarted(t *testing.T) {
-	for _, order := range []string{"down first", "up first"} {
-		t.Run(order, func(t *testing.T) {
-			w := newTown(t, 3, 0, Limits{})
-			a, b := w.procs[1], w.procs[2]
-			require.Nil(t, w.wish(a, claimOf("x")).Err)
-			require.Nil(t, w.wish(b, lookupOf("x")).Err)
-			old := w.procs[0].info.Identity
-			down := PeerDown{Identity: old}
-			up := PeerUp{Identity: wire.Identity{Node: old.Node, Incarnation: 44},
-				Cluster: [16]byte{55}}
-			w.procs[0].alive = false
-			events := []Event{down, up}
-			if order == "up first" {
-				events = []Event{up, down}
-			}
-			for _, event := range events {
-				require.False(t, b.severed)
-				w.feed(b, event, nil)
-			}
-			require.True(t, b.severed)
-			require.Contains(t, b.node.Severed().Message, "node 1, was restarted: that is a new "+
-				"cluster, and the old one has nobody to ask any more; restart this worker")
-			require.Equal(t, a.info.Identity, w.wish(b, lookupOf("x")).Owner, "known owners stay")
-			for _, event := range []Event{lookupOf("y"), claimOf("y"), Refresh{}} {
-				w.refused(b, event, status.Unavailable, "was restarted")
-			}
-			reply := b.node.sendOn()
-			require.ErrorIs(t, reply.Error, status.Unavailable)
-			require.Nil(t, w.wish(b, Leave{}).Err)
-			require.Zero(t, b.node.Wake())
-		})
-	}
-}
-
 // Somebody with the directory's node id, which is refused everywhere, must not sever a cluster.
 func TestImpostor(t *testing.T) {
 	w := newTown(t, 2, 0, Limits{})

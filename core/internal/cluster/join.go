@@ -11,6 +11,7 @@ import (
 // joining is a Join under way.
 type joining struct {
 	active    bool
+	again     bool     // nobody waits for it: the directory does not answer any more
 	addresses []string // not tried yet
 	failures  []string
 	hops      int
@@ -34,6 +35,7 @@ func (c *Client) join(e Join, actions []Action) []Action {
 			"give from 1 to %d addresses to join; there are %d", MaxJoinAddresses,
 			len(e.Addresses))})
 	}
+	c.entrances = e.Addresses
 	c.joining = joining{active: true, addresses: e.Addresses}
 	return c.joinNext(actions)
 }
@@ -48,11 +50,15 @@ func (c *Client) joinNext(actions []Action) []Action {
 	}
 	address := j.addresses[0]
 	j.addresses = j.addresses[1:]
-	return append(actions, Dial{Address: address})
+	return append(actions, Dial{Address: address, Background: j.again})
 }
 
 func (c *Client) joinFailed(err *status.Error, actions []Action) []Action {
+	again := c.joining.again
 	c.joining = joining{}
+	if again {
+		return actions // it is tried again with the next refresh
+	}
 	return append(actions, Done{Err: err})
 }
 
@@ -60,7 +66,7 @@ func (c *Client) dialled(e Dialled, actions []Action) []Action {
 	switch {
 	case !c.joining.active:
 		return actions
-	case e.Err != nil && !worthRetrying(e.Err):
+	case e.Err != nil && !c.joining.again && !worthRetrying(e.Err):
 		return c.joinFailed(status.Errorf(status.Of(e.Err), "joining at %s: %w", e.Address,
 			e.Err), actions)
 	case e.Err != nil:
@@ -78,12 +84,15 @@ func (c *Client) joinMissed(where, why string, actions []Action) []Action {
 }
 
 func (c *Client) askJoin(to wire.Identity, addresses []string) Ask {
-	return Ask{To: to, Addresses: addresses,
+	return Ask{To: to, Addresses: addresses, Background: c.joining.again,
 		Operation: &wire.Operation{Op: wire.OpJoin, Nodes: []wire.NodeInfo{c.self}}}
 }
 
 func (c *Client) joinAnswered(now int64, e Answered, actions []Action) []Action {
 	if !c.joining.active {
+		if e.Ask.Background {
+			return actions
+		}
 		return append(actions, Done{Err: c.outside()})
 	}
 	where := fmt.Sprintf("node %d", e.Ask.To.Node)
@@ -91,7 +100,7 @@ func (c *Client) joinAnswered(now int64, e Answered, actions []Action) []Action 
 		where = strings.Join(e.Ask.Addresses, ", ")
 	}
 	if e.Err != nil {
-		if !worthRetrying(e.Err) {
+		if !c.joining.again && !worthRetrying(e.Err) {
 			return c.joinFailed(status.Errorf(status.Of(e.Err), "joining at %s: %w", where,
 				e.Err), actions)
 		}
@@ -105,32 +114,46 @@ func (c *Client) joinAnswered(now int64, e Answered, actions []Action) []Action 
 		c.joining.hops++
 		return append(actions, c.askJoin(e.Reply.Identity,
 			ownNode(e.Reply.Nodes[0]).Addresses))
-	case err.Code == status.Unavailable && e.Reply.Identity.Node == c.self.Identity.Node:
+	case c.joining.again && isStranger(e.Reply):
+		c.joining = joining{}
+		return c.sever(err, actions)
+	case !c.joining.again && err.Code == status.Unavailable &&
+		e.Reply.Identity.Node == c.self.Identity.Node:
 		return append(actions, Pause{Until: now + int64(c.limits.RetryEvery),
 			Event: joinAgain{to: e.Ask.To, addresses: e.Ask.Addresses}})
 	case err.Code == status.Unavailable || err.Code == status.Unsupported:
 		return c.joinMissed(where, err.Message, actions)
 	default:
+		if c.joining.again {
+			c.refusal = ownError(err)
+		}
 		return c.joinFailed(ownError(err), actions)
 	}
 }
 
 // adopt takes over what the directory answered.
 func (c *Client) adopt(now int64, e Answered, actions []Action) []Action {
-	reply := e.Reply
+	reply, again, directory := e.Reply, c.joining.again, wire.Identity{}
 	for _, node := range reply.Nodes {
 		if node.Directory {
-			c.directory = node.Identity
+			directory = node.Identity
 		}
 	}
-	if len(reply.IDs) != 1 || c.directory == (wire.Identity{}) {
+	if len(reply.IDs) != 1 || directory == (wire.Identity{}) {
 		return c.joinFailed(status.Errorf(status.Corrupt, "the directory's answer names no "+
 			"cluster or no directory: run the same version on all nodes"), actions)
 	}
-	c.cluster = reply.IDs[0]
-	c.joined, c.joining = true, joining{}
+	if cluster := [16]byte(reply.IDs[0]); again && cluster != c.cluster {
+		actions = c.move(now, directory, cluster, actions)
+	} else {
+		c.directory, c.cluster = directory, cluster
+	}
+	c.joined, c.joining, c.refusal = true, joining{}, nil
 	c.refreshAt = now + int64(c.limits.RefreshEvery)
 	actions = c.replace(reply.Nodes, reply.View, actions)
+	if again {
+		return c.settle(c.bury(now, actions))
+	}
 	return append(actions, Done{Owner: c.directory})
 }
 

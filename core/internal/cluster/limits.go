@@ -17,9 +17,12 @@ type Limits struct {
 	ProbeEvery time.Duration
 	// RefreshEvery is how often a worker makes sure that it missed no notice.
 	RefreshEvery time.Duration
-	// RetryEvery is how often a worker tries to reach a lost directory, to join while an older
-	// incarnation of its node id dies, and to settle what is undecided.
+	// RetryEvery is how often a worker tries to reach a lost directory or its successor, to join
+	// while an older incarnation of its node id dies, and to settle what is undecided.
 	RetryEvery time.Duration
+	// FormerFor is how long a worker that followed its directory into a new cluster waits for others
+	// of the old one to come there, before it takes them for dead.
+	FormerFor time.Duration
 }
 
 // The defaults of Limits.
@@ -34,6 +37,7 @@ const (
 	ProbeEvery      = 500 * time.Millisecond
 	RefreshEvery    = 10 * time.Second
 	RetryEvery      = 250 * time.Millisecond
+	FormerFor       = time.Minute
 )
 
 // Limits that nobody sets.
@@ -47,6 +51,8 @@ const (
 	MaxJoinAddresses = 64
 	// MaxAttempts is how often one operation is sent while its caller waits.
 	MaxAttempts = 3
+	// MaxReclaims is how many names are claimed again at a time after a directory was restarted.
+	MaxReclaims = 16
 	// pauseFor is how long a claim waits for an earlier one of the same name to be settled.
 	pauseFor = 2 * time.Millisecond
 )
@@ -62,6 +68,7 @@ func (l Limits) orDefaults() Limits {
 	fill(&l.ProbeEvery, ProbeEvery)
 	fill(&l.RefreshEvery, RefreshEvery)
 	fill(&l.RetryEvery, RetryEvery)
+	fill(&l.FormerFor, FormerFor)
 	return l
 }
 

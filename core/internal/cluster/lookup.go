@@ -50,8 +50,9 @@ func (c *Client) lookupAnswered(e Answered, actions []Action) []Action {
 	id := e.Ask.Operation.ID
 	if e.Err != nil {
 		if e.Ask.attempt+1 < MaxAttempts && worthRetrying(e.Err) && c.outside() == nil {
-			e.Ask.attempt++
-			return append(actions, e.Ask)
+			ask := c.ask(e.Ask.Operation)
+			ask.attempt, ask.missed = e.Ask.attempt+1, e.Ask.missed
+			return append(actions, ask)
 		}
 		return append(actions, Done{Err: c.unreachable(e.Err, "who owns the vertex is not known "+
 			"here; owners that are known go on being used").WithVertex(id)})

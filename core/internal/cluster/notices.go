@@ -15,11 +15,14 @@ func (c *Client) askView(background bool) Ask {
 }
 
 func (c *Client) viewAnswered(now int64, e Answered, actions []Action) []Action {
-	if e.Ask.Background {
+	if e.Ask.Background && e.Ask.To == c.directory {
 		c.refreshing = false
 		c.refreshAt = now + int64(c.limits.RefreshEvery)
 		if e.Err != nil || c.newest > max(c.view.number, e.Reply.View) {
 			c.refreshAt = now + int64(c.limits.RetryEvery)
+		}
+		if e.Err != nil && c.severed == nil {
+			actions = c.seek(actions)
 		}
 	}
 	done := Done{}

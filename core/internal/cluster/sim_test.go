@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dcf/core/status"
+	"dcf/vertex"
 	"dcf/wire"
 )
 
@@ -43,6 +44,8 @@ type proc struct {
 	joined  bool
 	refused error // why it could not join
 	severed bool
+	moved   int             // how often its directory was restarted
+	dead    []wire.Identity // that it was told of
 	view    uint64
 	wake    int64
 	believe map[string]bool // names that it holds as their owner
@@ -194,13 +197,9 @@ func (s *sim) feed(p *proc, event Event, done func(Done)) {
 		case Done:
 			done(a)
 		case Ask:
-			if a.Background {
-				s.ask(p, a, nil)
-			} else {
-				s.ask(p, a, done)
-			}
+			s.ask(p, a, unless(a.Background, done))
 		case Dial:
-			s.dial(p, a, done)
+			s.dial(p, a, unless(a.Background, done))
 		case Pause:
 			s.schedule(time.Duration(a.Until-s.now), func() { s.feed(p, a.Event, done) })
 		case Notify:
@@ -211,12 +210,29 @@ func (s *sim) feed(p *proc, event Event, done func(Done)) {
 			}
 		case Severed:
 			p.severed = true
-		case PeerDead, Changed:
+		case Moved:
+			p.moved++
+		case Unclaimed:
+			for name := range p.believe {
+				if vertex.NameID(name) == a.ID {
+					delete(p.believe, name)
+				}
+			}
+		case PeerDead:
+			p.dead = append(p.dead, a.Identity)
+		case Changed:
 		case Answer:
 			panic("an answer to no request")
 		}
 	}
 	s.wakeAt(p)
+}
+
+func unless(background bool, done func(Done)) func(Done) {
+	if background {
+		return nil
+	}
+	return done
 }
 
 func (s *sim) wakeAt(p *proc) {

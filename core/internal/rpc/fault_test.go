@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,6 +99,52 @@ func TestReconnect(t *testing.T) {
 		px.cut()
 	}
 	require.GreaterOrEqual(t, p.Counters().Requests, uint64(5))
+}
+
+// Who listens at the address of a node that is gone is another peer: no request for the one reaches the
+// other, and whoever dials finds the new one.
+func TestAnotherIncarnation(t *testing.T) {
+	eachScheme(t, func(t *testing.T, scheme string) {
+		address := anyAddress(t, scheme)
+		incarnation := func(number uint32) *Node {
+			cfg := config(1, newHandler(func(r *Request) { r.Reply(&wire.Reply{Version: uint64(number)}) }))
+			cfg.Identity.Incarnation = number
+			server := open(t, cfg)
+			var err error
+			address, err = server.Listen(address)
+			require.NoError(t, err)
+			return server
+		}
+		first := incarnation(1)
+		mine := newHandler(nil)
+		n, old := dialled(t, address, func(c *Config) { c.Handler = mine })
+		require.Same(t, old, n.Reached(address))
+		mine.expect(t, "up 1")
+		require.NoError(t, first.Close(soon()))
+		mine.expect(t, "down 1")
+		require.Nil(t, n.Reached(address))
+		_, err := n.Dial(address, soon())
+		requireCode(t, err, status.Unavailable)
+		var reply Reply
+		defer reply.Clear()
+		requireCode(t, old.Do(operationFrame(1, nil), &reply, soon()), status.Unavailable)
+
+		incarnation(2)
+		var found *Peer
+		require.Eventually(t, func() bool {
+			found, err = n.Dial(address, soon())
+			return err == nil
+		}, patience, tick)
+		require.Equal(t, uint32(2), found.Identity().Incarnation)
+		require.Same(t, found, n.Reached(address))
+		require.NoError(t, found.Do(operationFrame(1, nil), &reply, soon()))
+		require.Equal(t, uint64(2), reply.Version)
+		require.Eventually(t, func() bool { // once it is tried again
+			err := old.Do(operationFrame(1, nil), &reply, soon())
+			requireCode(t, err, status.Unavailable)
+			return !Sent(err) && strings.Contains(err.Error(), "incarnation 2 now, not node 1 in incarnation 1")
+		}, patience, tick)
+	})
 }
 
 // A peer that is there but says nothing is noticed, on both sides.

@@ -86,6 +86,7 @@ type Node struct {
 	// hostAddress is what Hellos have for peers of the same host; empty: nothing.
 	hostAddress string
 	peers       map[wire.Identity]*Peer
+	reached     map[string]*Peer // by the address that was dialled
 	sessions    map[sessionKey]*session
 	greeting    map[transport.Conn]bool // connections before their Hello is answered
 	pollers     map[transport.Group]*poller
@@ -105,6 +106,7 @@ func Open(cfg Config) *Node {
 		closing:    make(chan struct{}),
 		handshakes: make(chan struct{}, MaxHandshakes),
 		peers:      map[wire.Identity]*Peer{},
+		reached:    map[string]*Peer{},
 		sessions:   map[sessionKey]*session{},
 		greeting:   map[transport.Conn]bool{},
 		pollers:    map[transport.Group]*poller{},
@@ -184,7 +186,25 @@ func (n *Node) Dial(address string, deadline int64) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.reached) >= MaxPeers {
+		clear(n.reached)
+	}
+	n.reached[address] = s.peer
 	return s.peer, nil
+}
+
+// Reached gives who was there when an address was dialled, while there is a session with it; else nil.
+func (n *Node) Reached(address string) *Peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.reached[address]
+	if p != nil && !p.Up() {
+		delete(n.reached, address)
+		return nil
+	}
+	return p
 }
 
 // Peer gives a node that is known by other means, without connecting: always the same Peer for the
