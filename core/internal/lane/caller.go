@@ -32,6 +32,7 @@ type Caller struct {
 	c      *cdata.Lanes
 	number uint64 // of the connection
 	wake   func() // wakes a server that sleeps on something else than the ring
+	slow   func() // is called where an answer does not come soon
 
 	answers [Count]Answer // of whoever has the lane
 
@@ -59,7 +60,7 @@ func NewCaller(memory []byte, asleep *uint32, socket int, wake func()) *Caller {
 	h := &homes
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c := &Caller{number: connections.Add(1), wake: wake}
+	c := &Caller{number: connections.Add(1), wake: wake, slow: func() {}}
 	if n := len(h.free); n > 0 {
 		c.c, h.free = h.free[n-1], h.free[:n-1]
 	} else {
@@ -102,8 +103,24 @@ func (c *Caller) Direct() (lanes unsafe.Pointer, number uint64) { return unsafe.
 // SetSpin sets how long callers poll before they sleep. It is called before the first call.
 func (c *Caller) SetSpin(spin time.Duration) { c.c.SpinNs = int64(spin) }
 
-// SetNode says which node the server is. It is called before the first call.
-func (c *Caller) SetNode(node uint64) { c.c.Node = node }
+// Serves says which node the server is, and what is to be called where a call takes it long: somebody may
+// have to look whether it lives. It is called before the first call.
+func (c *Caller) Serves(node uint64, slow func()) { c.c.Node, c.slow = node, slow }
+
+// Open is how many calls are asked and not answered.
+func (c *Caller) Open() (open int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.Ended() {
+		return 0
+	}
+	for i := range c.c.Lanes {
+		if held := c.c.Lanes[i].Holder.Load()&1 != 0; held {
+			open++
+		}
+	}
+	return open
+}
 
 // Node gives the node that the server is.
 func (c *Caller) Node() uint64 { return c.c.Node }
@@ -235,7 +252,11 @@ func (c *Caller) Sleep(at int, wait time.Duration) bool {
 		c.c.Skip.Store(0)
 		c.c.Missed.Store(0)
 	}
-	return c.Answered(at)
+	if c.Answered(at) {
+		return true
+	}
+	c.slow()
+	return false
 }
 
 // Reply reads the answer, which is good until Leave. One that cannot be is status.Corrupt.

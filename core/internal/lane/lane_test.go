@@ -39,7 +39,7 @@ func newWorld(t testing.TB) *world {
 	w.caller = NewCaller(memory, &w.asleep, -1, func() { w.woken.Add(1) })
 	w.server = NewServer(memory)
 	w.server.Serve(true)
-	w.caller.SetNode(42)
+	w.caller.Serves(42, func() {})
 	w.caller.SetSpin(100 * time.Microsecond)
 	t.Cleanup(func() {
 		w.caller.End()

@@ -14,6 +14,9 @@ import (
 type beat struct {
 	bytes     uint64       // that were received when the keeper looked last
 	heard     int64        // when that changed
+	uses      uint64       // of the session, when the keeper looked last
+	used      int64        // when that changed, or requests were under way
+	resting   bool         // no request is or was under way for a while, and the peer's end would be seen
 	asked     int64        // when the last ping was sent
 	pingSent  atomic.Int64 // of a ping without an answer yet; else 0
 	roundTrip atomic.Int64 // nanoseconds, averaged
@@ -62,6 +65,13 @@ func (s *session) check(now, stopped int64) {
 		s.beat.bytes = n
 		s.beat.heard = now
 	}
+	if rested := s.beat.resting; !s.rests(now) && rested {
+		s.beat.heard = now // nobody asked it
+	}
+	every, silentAfter := timing.PingEvery, timing.SilentAfter
+	if s.beat.resting {
+		every, silentAfter = timing.RestEvery, timing.RestEvery+timing.SilentAfter
+	}
 	quiet := time.Duration(now - s.beat.heard)
 	switch {
 	case s.call.Load() == nil:
@@ -69,13 +79,30 @@ func (s *session) check(now, stopped int64) {
 			s.fail(status.Errorf(status.Unavailable,
 				"node %d opened only one connection", s.hello.Identity.Node))
 		}
-	case quiet >= timing.SilentAfter:
+	case quiet >= silentAfter:
 		s.fail(status.Errorf(status.Unavailable, "node %d at %s was silent for %v",
 			s.hello.Identity.Node, s.notices.Load().conn.Peer(), quiet.Round(time.Millisecond)))
 	case s.beat.asked == 0,
-		quiet >= timing.PingEvery && time.Duration(now-s.beat.asked) >= timing.PingEvery:
+		quiet >= every && time.Duration(now-s.beat.asked) >= every:
 		s.ping(now)
 	}
+}
+
+// rests looks whether the session rests.
+func (s *session) rests(now int64) bool {
+	s.mu.Lock()
+	uses, open := s.uses, s.open
+	s.mu.Unlock()
+	if l := s.call.Load(); l != nil && l.caller != nil {
+		uses += l.caller.Traffic().Calls
+		open += l.caller.Open()
+	}
+	if uses != s.beat.uses || open > 0 || s.beat.used == 0 {
+		s.beat.uses, s.beat.used = uses, now
+	}
+	s.beat.resting = s.call.Load() != nil && s.notices.Load().conn.SameHost() &&
+		time.Duration(now-s.beat.used) >= s.node.cfg.Timing.PingEvery
+	return s.beat.resting
 }
 
 // overdue ends asynchronous requests whose deadline passed; those who wait do that themselves.
@@ -106,25 +133,42 @@ func (s *session) read() {
 	}
 }
 
-// keep is the keeper's goroutine: it looks after all sessions until the node closes.
+// keeper looks after all sessions, less often while all rest.
+type keeper struct {
+	dozes atomic.Bool
+	wake  chan struct{}
+}
+
+// rouse has the keeper look: a session is new, or is used.
+func (k *keeper) rouse() {
+	if !k.dozes.Load() || !k.dozes.Swap(false) {
+		return
+	}
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// keep is the keeper's goroutine, until the node closes.
 func (n *Node) keep() {
 	defer n.work.Done()
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	last := clock.Now()
+	pause := time.NewTimer(tick)
+	defer pause.Stop()
+	due := clock.After(tick)
 	for {
 		select {
-		case <-ticker.C:
+		case <-pause.C:
+		case <-n.keeper.wake:
 		case <-n.closing:
 			return
 		}
 		now := clock.Now()
 		// A process that was stopped, or starved, cannot know what its peers said meanwhile.
-		stopped := now - last
+		stopped := now - due
 		if stopped < int64(n.cfg.Timing.SilentAfter)/2 {
 			stopped = 0
 		}
-		last = now
 		for _, s := range n.all() {
 			if !s.down.Load() {
 				s.check(now, stopped)
@@ -132,5 +176,26 @@ func (n *Node) keep() {
 				s.read()
 			}
 		}
+		wait := n.leisure(now)
+		due = clock.After(wait)
+		pause.Reset(wait)
 	}
+}
+
+// leisure gives how long the keeper need not look unless it is roused.
+func (n *Node) leisure(now int64) time.Duration {
+	select { // of a rouse that came when it was awake again
+	case <-n.keeper.wake:
+	default:
+	}
+	n.keeper.dozes.Store(true)
+	wait := n.cfg.Timing.RestEvery
+	for _, s := range n.all() { // as they are after that
+		if !s.down.Load() && !s.rests(now) {
+			n.keeper.dozes.Store(false)
+			return tick
+		}
+		wait = min(wait, n.cfg.Timing.RestEvery-time.Duration(now-s.beat.heard))
+	}
+	return max(wait, tick)
 }

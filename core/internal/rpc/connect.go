@@ -126,6 +126,7 @@ func (n *Node) begin(s *session, told chan struct{}) error {
 		ev.up = s.hello
 	}
 	n.events.add(ev)
+	n.keeper.rouse()
 	n.work.Add(1) // of the goroutine that serves its first link
 	return nil
 }

@@ -172,7 +172,8 @@ func TestSilentPeer(t *testing.T) {
 // An idle session lives on heartbeats alone.
 func TestIdleSessionLives(t *testing.T) {
 	eachScheme(t, func(t *testing.T, scheme string) {
-		quick := Timing{PingEvery: 2 * tick, SilentAfter: 40 * tick, IdleAfter: transport.Slice}
+		quick := Timing{PingEvery: 2 * tick, RestEvery: 2 * tick, SilentAfter: 40 * tick,
+			IdleAfter: transport.Slice}
 		h := newHandler(echo)
 		cfg := config(1, h)
 		cfg.Timing = quick
@@ -189,6 +190,41 @@ func TestIdleSessionLives(t *testing.T) {
 		defer reply.Clear()
 		require.NoError(t, p.Do(operationFrame(1, nil), &reply, soon()))
 	})
+}
+
+// A peer of this host is asked rarely whether it lives while nobody uses the session, which a request ends.
+func TestRest(t *testing.T) {
+	for _, scheme := range []string{"inproc", "unix", "shm"} {
+		t.Run(scheme, func(t *testing.T) {
+			quick := Timing{PingEvery: tick, SilentAfter: 4 * tick}
+			h := newHeld()
+			cfg := config(1, h)
+			cfg.Timing = quick
+			server := open(t, cfg)
+			address, err := server.Listen(anyAddress(t, scheme))
+			require.NoError(t, err)
+			n, p := dialled(t, address, func(c *Config) { c.Timing = quick })
+			rest := func() {
+				require.Eventually(t, n.keeper.dozes.Load, patience, tick)
+				require.Eventually(t, server.keeper.dozes.Load, patience, tick)
+			}
+			rest()
+			frames := p.Counters().FramesReceived
+			var pending Pending
+			require.NoError(t, p.Send(operationFrame(1, nil), &pending, soon()))
+			p.Flush()
+			request := <-h.requests
+			require.Eventually(t, func() bool { // pings are answered again
+				return p.Counters().FramesReceived > frames+2
+			}, patience, tick)
+			request.Reply(&wire.Reply{})
+			var reply Reply
+			require.NoError(t, pending.Wait(&reply))
+			reply.Clear()
+			rest()
+			require.True(t, p.Up())
+		})
+	}
 }
 
 // Connections that break at any byte lose no request silently: each is answered right, or its error

@@ -20,6 +20,8 @@ const (
 	wakeLooks = 32
 	// maxInTurn is how many frames of one connection are read before others of its group.
 	maxInTurn = 64
+	// busyAfter is how many requests a reader that was idle takes before it holds a thread again.
+	busyAfter = 16
 	// MaxOverruns is how many requests may hold the goroutine that read them for too long, at a
 	// time; beyond it their connections wait for them.
 	MaxOverruns = 256
@@ -33,10 +35,13 @@ const (
 	Overrun = 5 * time.Millisecond
 	// PingEvery is how long a peer may be quiet before it is asked whether it lives.
 	PingEvery = 500 * time.Millisecond
+	// RestEvery is PingEvery of a peer on this host, whose end is seen at once, while no request to it is
+	// under way.
+	RestEvery = 10 * time.Second
 	// SilentAfter is how long a peer may be quiet before it is declared down.
 	SilentAfter = 1500 * time.Millisecond
 
-	// tick is how often sessions and asynchronous deadlines are looked at.
+	// tick is how often sessions and asynchronous deadlines are looked at, unless all sessions rest.
 	tick = 50 * time.Millisecond
 	// backoffMin and backoffMax bound how long a peer that could not be reached is not tried again.
 	backoffMin = 20 * time.Millisecond
@@ -47,7 +52,7 @@ const (
 
 // Timing replaces the times of its fields' names; zero fields mean the defaults.
 type Timing struct {
-	IdleAfter, Overrun, PingEvery, SilentAfter time.Duration
+	IdleAfter, Overrun, PingEvery, RestEvery, SilentAfter time.Duration
 }
 
 func (t Timing) withDefaults() Timing {
@@ -59,6 +64,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.IdleAfter, IdleAfter)
 	set(&t.Overrun, Overrun)
 	set(&t.PingEvery, PingEvery)
+	set(&t.RestEvery, RestEvery)
 	set(&t.SilentAfter, SilentAfter)
 	return t
 }

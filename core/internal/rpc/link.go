@@ -42,7 +42,7 @@ func newLink(s *session, conn transport.Conn, purpose wire.Purpose, served bool)
 	}
 	if grouped, ok := conn.(transport.Grouped); ok {
 		if l.caller, l.server.lanes = grouped.Lanes(); l.caller != nil {
-			l.caller.SetNode(s.hello.Identity.Node)
+			l.caller.Serves(s.hello.Identity.Node, s.node.keeper.rouse)
 		}
 	}
 	return l

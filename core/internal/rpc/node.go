@@ -72,6 +72,7 @@ type Config struct {
 type Node struct {
 	cfg    Config
 	watch  watch
+	keeper keeper
 	events events
 
 	work       sync.WaitGroup // all goroutines
@@ -112,6 +113,7 @@ func Open(cfg Config) *Node {
 		pollers:    map[transport.Group]*poller{},
 	}
 	n.watch.init(n)
+	n.keeper.wake = make(chan struct{}, 1)
 	n.events.init()
 	n.work.Add(2)
 	go n.keep()

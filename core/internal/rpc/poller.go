@@ -31,6 +31,7 @@ type poller struct {
 	held    *Request   // was read, and is to be served next
 	spare   []*Request // that nobody uses: those of one batch at most
 	now     int64      // when the frames that are here came; 0: not known
+	spin    transport.Spin
 }
 
 // serve has a goroutine read a link and serve its requests. The caller has counted it in node.work.
@@ -80,11 +81,11 @@ func (p *poller) run() {
 	n := p.node
 	defer n.work.Done()
 	n.watch.add(p)
-	slice, idleAfter := transport.Slice, n.cfg.Timing.IdleAfter
+	hold, idleAfter := transport.Slice, n.cfg.Timing.IdleAfter
 	if p.group == nil && p.at.purpose == wire.PurposePeer {
-		slice, idleAfter = 0, 0 // heartbeats are no reason to hold a thread
+		hold, idleAfter = 0, 0 // heartbeats are no reason to hold a thread
 	}
-	idle := transport.Slice
+	idle, asked, recent := transport.Slice, busyAfter, false
 	var batch [MaxTogether]*Request
 	small := new(small) // of this goroutine: it may end after another one reads on
 	for {
@@ -103,9 +104,18 @@ func (p *poller) run() {
 				return
 			}
 		}
+		slice := hold
+		if idle >= idleAfter {
+			slice = 0
+		}
 		header, err := p.next(slice)
+		if slice == 0 && recent && errors.Is(err, transport.ErrAgain) {
+			header, err = p.poll()
+		}
 		if p.calls {
-			idle = 0
+			if recent, asked = true, asked+1; asked > busyAfter {
+				idle = 0
+			}
 			if err := small.serve(p); err != nil || !small.mine {
 				if !p.goesOn(small.mine, err) {
 					return
@@ -115,7 +125,11 @@ func (p *poller) run() {
 		}
 		switch {
 		case err == nil:
-			idle = 0
+			if recent = hold > 0 && asks(header.Kind); recent {
+				if asked++; asked > busyAfter {
+					idle = 0
+				}
+			}
 			if !p.goesOn(p.handle(header)) {
 				return
 			}
@@ -128,13 +142,36 @@ func (p *poller) run() {
 			idle += transport.Slice
 		default:
 			n.watch.remove(p)
+			parked := clock.Now()
 			if err := p.park(); err != nil && !p.goesOn(true, err) {
 				return
 			}
 			n.watch.add(p)
-			idle = 0
+			if recent = false; time.Duration(clock.Now()-parked) >= idleAfter {
+				asked = 0
+			}
 		}
 	}
+}
+
+// poll waits for a frame as long as it pays not to sleep.
+func (p *poller) poll() (header wire.SessionHeader, err error) {
+	p.spin.Limit = p.node.cfg.Spin
+	err = transport.ErrAgain
+	p.spin.Poll(transport.Slice, func() bool {
+		header, err = p.next(0)
+		return !errors.Is(err, transport.ErrAgain)
+	})
+	return header, err
+}
+
+// asks says whether a frame of that kind wants something done.
+func asks(kind wire.Kind) bool {
+	switch kind {
+	case wire.KindCall, wire.KindOperation, wire.KindNotify:
+		return true
+	}
+	return false
 }
 
 // more says whether the next frame is of the same link, and here.

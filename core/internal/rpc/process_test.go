@@ -15,6 +15,7 @@ import (
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
+	"dcf/core/internal/transport/shm"
 	"dcf/core/internal/transport/tcp"
 	"dcf/core/status"
 	"dcf/udf"
@@ -30,7 +31,7 @@ func serveProcess(address string) int {
 	n := Open(Config{
 		Identity: wire.Identity{Node: 1, Incarnation: 1}, Member: true,
 		Handler:    newHandler(func(r *Request) { r.Reply(answer) }),
-		Transports: []transport.Transport{tcp.New()},
+		Transports: []transport.Transport{tcp.New(), shm.New()},
 	})
 	resolved, err := n.Listen(address)
 	if err != nil {
@@ -47,9 +48,9 @@ func serveProcess(address string) int {
 }
 
 // process starts a node in a process of its own and gives its address.
-func process(t testing.TB) (*exec.Cmd, string) {
+func process(t testing.TB, scheme string) (*exec.Cmd, string) {
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), serveVariable+"=tcp://127.0.0.1:0")
+	child.Env = append(os.Environ(), serveVariable+"="+anyAddress(t, scheme))
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
 	require.NoError(t, err)
@@ -66,36 +67,47 @@ func process(t testing.TB) (*exec.Cmd, string) {
 	return child, strings.TrimSpace(line)
 }
 
-// A process that is stopped is noticed by its silence, and one that is killed at once.
+// A process that is stopped is noticed by its silence, also by a session that rested, and one that is killed
+// at once.
 func TestStoppedProcess(t *testing.T) {
-	child, address := process(t)
-	h := newHandler(nil)
-	_, p := dialled(t, address, func(c *Config) { c.Handler = h })
-	h.expect(t, "up 1")
-	var reply Reply
-	defer reply.Clear()
-	require.NoError(t, p.Do(callFrame(nil), &reply, soon()))
-	require.NoError(t, child.Process.Signal(syscall.SIGSTOP))
-	var err error
-	for err == nil { // its threads stop one by one
-		err = p.Do(callFrame(nil), &reply, soon())
+	for _, scheme := range []string{"tcp", "unix", "shm"} {
+		t.Run(scheme, func(t *testing.T) {
+			child, address := process(t, scheme)
+			h := newHandler(nil)
+			n, p := dialled(t, address, func(c *Config) { c.Handler = h })
+			h.expect(t, "up 1")
+			var reply Reply
+			defer reply.Clear()
+			require.NoError(t, p.Do(callFrame(nil), &reply, soon()))
+			if scheme != "tcp" {
+				require.Eventually(t, n.keeper.dozes.Load, patience, tick)
+			}
+			require.NoError(t, child.Process.Signal(syscall.SIGSTOP))
+			var err error
+			for err == nil { // its threads stop one by one
+				err = p.Do(callFrame(nil), &reply, soon())
+			}
+			requireCode(t, err, status.Unavailable)
+			h.expect(t, "down 1")
+			require.Contains(t, h.lastReason(), "was silent for")
+			require.NoError(t, child.Process.Signal(syscall.SIGCONT))
+			require.Eventually(t, func() bool {
+				return p.Do(callFrame(nil), &reply, soon()) == nil
+			}, patience, tick)
+			h.expect(t, "up 1")
+			if scheme != "tcp" {
+				require.Eventually(t, n.keeper.dozes.Load, patience, tick)
+			}
+			require.NoError(t, child.Process.Kill())
+			h.expect(t, "down 1")
+			requireCode(t, p.Do(callFrame(nil), &reply, soon()), status.Unavailable)
+		})
 	}
-	requireCode(t, err, status.Unavailable)
-	h.expect(t, "down 1")
-	require.Contains(t, h.lastReason(), "was silent for")
-	require.NoError(t, child.Process.Signal(syscall.SIGCONT))
-	require.Eventually(t, func() bool {
-		return p.Do(callFrame(nil), &reply, soon()) == nil
-	}, patience, tick)
-	h.expect(t, "up 1")
-	require.NoError(t, child.Process.Kill())
-	h.expect(t, "down 1")
-	requireCode(t, p.Do(callFrame(nil), &reply, soon()), status.Unavailable)
 }
 
 // BenchmarkProcesses is BenchmarkDo between two processes.
 func BenchmarkProcesses(b *testing.B) {
-	_, address := process(b)
+	_, address := process(b, "tcp")
 	_, p := dialled(b, address, nil)
 	request := callFrame(make([]byte, 16))
 	var reply Reply

@@ -37,6 +37,7 @@ type session struct {
 	slots []slot
 	free  []uint32
 	open  int
+	uses  uint64 // requests so far
 	links []*link
 	late  []*lateReply // accepted: replies that wait for the bulk connection
 
@@ -113,6 +114,8 @@ func (s *session) enterLocked(p *Pending) error {
 		s.slots = append(s.slots, slot{})
 	}
 	s.open++
+	s.uses++
+	s.node.keeper.rouse()
 	place := &s.slots[at]
 	place.use++
 	place.p = p

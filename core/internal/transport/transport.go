@@ -83,6 +83,8 @@ type Conn interface {
 	SetSpin(spin time.Duration)
 	// SplitsBulk says whether large bodies should have a connection of their own.
 	SplitsBulk() bool
+	// SameHost says whether the peer is on this host, so that its end is seen at once whatever it ends by.
+	SameHost() bool
 	// Peer names the other end for messages to people.
 	Peer() string
 	// Counters gives what passed so far.

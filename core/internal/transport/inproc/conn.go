@@ -248,6 +248,9 @@ func (c *conn) SetSpin(time.Duration) {}
 // SplitsBulk is false: a table is handed over as quickly as anything else.
 func (c *conn) SplitsBulk() bool { return false }
 
+// SameHost is true.
+func (c *conn) SameHost() bool { return true }
+
 // Peer names the other end.
 func (c *conn) Peer() string { return c.peer }
 

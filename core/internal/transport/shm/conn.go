@@ -126,6 +126,9 @@ func (c *conn) Peer() string { return c.peer }
 // SplitsBulk is false: what is large is lent, and delays nothing.
 func (c *conn) SplitsBulk() bool { return false }
 
+// SameHost is true.
+func (c *conn) SameHost() bool { return true }
+
 // SetLimits bounds the frames that are received from now on.
 func (c *conn) SetLimits(limits wire.Limits) { c.limits = limits }
 

@@ -18,6 +18,7 @@ type conn struct {
 	sock      socket.State
 	transport *Transport
 	peer      string
+	sameHost  bool                         // a Unix socket
 	failure   atomic.Pointer[status.Error] // the first reason to end
 	once      sync.Once                    // of ending
 
@@ -40,7 +41,7 @@ func newConn(t *Transport, fd int, peer string) (transport.Conn, error) {
 	if err == nil {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		if err == unix.EOPNOTSUPP { // a Unix socket never delays
-			err = nil
+			c.sameHost, err = true, nil
 		}
 	}
 	if err != nil {
@@ -73,6 +74,9 @@ func (c *conn) Peer() string { return c.peer }
 
 // SplitsBulk is true: a byte stream delivers nothing before what stands ahead of it.
 func (c *conn) SplitsBulk() bool { return true }
+
+// SameHost says whether it is a Unix socket.
+func (c *conn) SameHost() bool { return c.sameHost }
 
 // SetLimits bounds the frames that are received from now on.
 func (c *conn) SetLimits(limits wire.Limits) { c.limits = limits }
