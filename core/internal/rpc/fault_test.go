@@ -169,6 +169,39 @@ func TestSilentPeer(t *testing.T) {
 	require.False(t, Sent(err))
 }
 
+// A node closes with requests under way also where the peer does not take leave.
+func TestCloseBesideSilence(t *testing.T) {
+	for _, how := range []string{"waited for", "read by another", "parked"} {
+		t.Run(how, func(t *testing.T) {
+			h := newHeld()
+			_, address := listening(t, "tcp", h)
+			px, address := newProxy(t, address)
+			n, p := dialled(t, address, func(c *Config) {
+				if how == "parked" {
+					c.Timing.IdleAfter = transport.Slice
+				}
+			})
+			ended := make(chan error, 1)
+			if how == "waited for" {
+				go func() {
+					var reply Reply
+					ended <- p.Do(operationFrame(1, nil), &reply, soon())
+				}()
+			} else {
+				require.NoError(t, start(p, operationFrame(1, nil), soon(), func(_ *Reply, err error) { ended <- err }))
+				p.Flush()
+			}
+			request := <-h.requests
+			px.set(func(p *proxy) { p.swallow = true })
+			require.NoError(t, n.Close(soon()))
+			err := <-ended
+			requireCode(t, err, status.Unavailable)
+			require.True(t, Sent(err))
+			request.Reply(&wire.Reply{})
+		})
+	}
+}
+
 // An idle session lives on heartbeats alone.
 func TestIdleSessionLives(t *testing.T) {
 	eachScheme(t, func(t *testing.T, scheme string) {

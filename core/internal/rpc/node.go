@@ -362,6 +362,8 @@ func (s *session) leave(deadline int64) {
 	for _, l := range links {
 		if l.served {
 			_ = l.conn.Close(deadline)
+		} else {
+			l.conn.Finish(errClosed()) // whoever leads it gives the lead up, for teardown
 		}
 	}
 	s.fail(errClosed())

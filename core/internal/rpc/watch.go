@@ -37,7 +37,11 @@ func (w *watch) add(p *poller) {
 func (w *watch) remove(p *poller) {
 	w.mu.Lock()
 	delete(w.active, p)
+	over := w.closed && len(w.active) == 0
 	w.mu.Unlock()
+	if over {
+		w.nudge()
+	}
 }
 
 func (w *watch) nudge() {
@@ -59,10 +63,10 @@ func (w *watch) run() {
 	defer w.node.work.Done()
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for {
+	for due := true; ; {
 		w.mu.Lock()
 		idle, closed := len(w.active) == 0, w.closed
-		if !idle {
+		if due {
 			for p := range w.active {
 				w.look(p)
 			}
@@ -73,9 +77,17 @@ func (w *watch) run() {
 			return
 		case idle:
 			<-w.wake
+			due = true
 		default:
-			pause.Reset(w.node.cfg.Timing.Overrun)
-			<-pause.C
+			if due {
+				pause.Reset(w.node.cfg.Timing.Overrun)
+			}
+			select {
+			case <-pause.C:
+				due = true
+			case <-w.wake:
+				due = false
+			}
 		}
 	}
 }

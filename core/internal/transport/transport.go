@@ -89,6 +89,9 @@ type Conn interface {
 	Peer() string
 	// Counters gives what passed so far.
 	Counters() Counters
+	// Finish says that nothing more is awaited, and why: Next gives what was received already and then
+	// fails, and whoever waits in Next, in Park or for the Descriptor goes on. Abort must follow.
+	Finish(reason error)
 	// Abort ends the connection at once, for a reason that the methods then report. Goroutines
 	// that wait in it return. Only the first reason counts. Somebody has to call Next, and Skip,
 	// until it fails: what was received before is freed that way.

@@ -263,6 +263,12 @@ func (c *conn) Counters() transport.Counters {
 	}
 }
 
+// Finish ends the receiving of what has not come yet.
+func (c *conn) Finish(reason error) {
+	c.shared.failure.CompareAndSwap(nil, status.From(reason))
+	c.inbox.end(false)
+}
+
 // Abort ends the connection for both ends. What was not taken is dropped.
 func (c *conn) Abort(reason error) {
 	c.shared.failure.CompareAndSwap(nil, status.From(reason))

@@ -95,6 +95,17 @@ func (c *conn) hangUp() {
 	}
 }
 
+// Finish ends the receiving of what has not come yet.
+func (c *conn) Finish(reason error) {
+	c.failure.CompareAndSwap(nil, status.From(reason))
+	if c.sock.Enter() {
+		c.hungUp.Store(true)
+		_ = unix.Shutdown(c.sock.FD, unix.SHUT_RD) // whoever waits at the socket wakes
+		c.inbox.ring.Interrupt()
+		c.sock.Leave()
+	}
+}
+
 // Abort ends the connection; only the first reason counts.
 func (c *conn) Abort(reason error) {
 	c.failure.CompareAndSwap(nil, status.From(reason))

@@ -51,6 +51,15 @@ func newConn(t *Transport, fd int, peer string) (transport.Conn, error) {
 	return c, nil
 }
 
+// Finish ends the receiving of what has not come yet.
+func (c *conn) Finish(reason error) {
+	c.failure.CompareAndSwap(nil, status.From(reason))
+	if c.sock.Enter() {
+		_ = unix.Shutdown(c.sock.FD, unix.SHUT_RD)
+		c.sock.Leave()
+	}
+}
+
 // Abort ends the connection; only the first reason counts.
 func (c *conn) Abort(reason error) {
 	c.failure.CompareAndSwap(nil, status.From(reason))

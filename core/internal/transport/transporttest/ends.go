@@ -45,6 +45,42 @@ func testCloseGivesUp(t *testing.T, s Subject) {
 	requireEnd(t, far)
 }
 
+// A connection that is finished gives what came, and whoever waits for more goes on.
+func testFinish(t *testing.T, s Subject) {
+	for name, wait := range map[string]func(c transport.Conn) error{
+		"nobody waits": nil,
+		"in Next":      func(c transport.Conn) error { _, err := await(c); return err },
+		"in Park":      transport.Conn.Park,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, other := connect(t, s)
+			if wait == nil {
+				for i := range uint64(3) {
+					send(t, other, frame(i, wire.Operation{}))
+				}
+				require.NoError(t, other.Flush())
+				var in transport.Inbound
+				receive(t, c, &in, 0) // and with it perhaps others
+				in.Clear()
+				c.Finish(status.Errorf(status.Unavailable, "finished"))
+				receive(t, c, &in, 1)
+				in.Clear()
+				receive(t, c, &in, 2)
+				in.Clear()
+			} else {
+				ended := start(func() error { return wait(c) })
+				c.Finish(status.Errorf(status.Unavailable, "finished"))
+				<-ended
+			}
+			_, err := await(c)
+			require.ErrorContains(t, err, "finished")
+			c.Abort(status.Errorf(status.Unavailable, "aborted"))
+			requireEnd(t, c)
+			requireEnd(t, other)
+		})
+	}
+}
+
 // Whatever an end is doing when it or the other one vanishes: it learns of it, and nothing is left.
 func testAbortInAnyState(t *testing.T, s Subject) {
 	batch := vertex.Int64Batch("n", make([]int64, 4<<20)...)

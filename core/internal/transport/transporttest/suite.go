@@ -58,6 +58,7 @@ func Run(t *testing.T, s Subject) {
 		{"CloseDelivers", testCloseDelivers},
 		{"CloseGivesUp", testCloseGivesUp},
 		{"AbortInAnyState", testAbortInAnyState},
+		{"Finish", testFinish},
 		{"FirstReasonCounts", testFirstReasonCounts},
 		{"Written", testWritten},
 		{"Counters", testCounters},
