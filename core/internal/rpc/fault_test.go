@@ -275,25 +275,34 @@ func TestCutAtAnyByte(t *testing.T) {
 	var reply Reply
 	defer reply.Clear()
 	answered, unknown := uint64(0), uint64(0)
-	for round := range 60 {
+	try := func(i uint64, value []byte) error {
+		err := p.Do(operationFrame(i, value), &reply, soon())
+		switch {
+		case err == nil:
+			answered++
+			require.Equal(t, i, reply.Version)
+			require.True(t, bytes.Equal(value, reply.Value.Bytes))
+		case Sent(err):
+			unknown++
+			fallthrough
+		default:
+			requireCode(t, err, status.Unavailable)
+		}
+		return err
+	}
+	for range 60 {
+		// Where dialling failed it is not tried again for a while, and all requests of it fail unsent.
+		for until := soon(); try(0, nil) != nil; {
+			require.Positive(t, clock.Until(until), "it does not connect again")
+			time.Sleep(time.Millisecond)
+		}
 		px.set(func(p *proxy) { p.budget = r.IntN(4*BulkBytes) >> r.IntN(16) })
 		for i := range uint64(20) {
 			var value []byte
 			if r.IntN(4) == 0 {
 				value = large
 			}
-			err := p.Do(operationFrame(i, value), &reply, soon())
-			switch {
-			case err == nil:
-				answered++
-				require.Equal(t, i, reply.Version, "round %d", round)
-				require.True(t, bytes.Equal(value, reply.Value.Bytes), "round %d", round)
-			case Sent(err):
-				unknown++
-				fallthrough
-			default:
-				requireCode(t, err, status.Unavailable)
-			}
+			_ = try(i, value)
 		}
 		px.cut()
 	}
