@@ -229,7 +229,7 @@ func TestIdleSessionLives(t *testing.T) {
 func TestRest(t *testing.T) {
 	for _, scheme := range []string{"inproc", "unix", "shm"} {
 		t.Run(scheme, func(t *testing.T) {
-			quick := Timing{PingEvery: tick, SilentAfter: 4 * tick}
+			quick := Timing{PingEvery: tick, SilentAfter: 4 * tick, RestEvery: time.Hour}
 			h := newHeld()
 			cfg := config(1, h)
 			cfg.Timing = quick
@@ -242,6 +242,8 @@ func TestRest(t *testing.T) {
 				require.Eventually(t, server.keeper.dozes.Load, patience, tick)
 			}
 			rest()
+			silent := clock.After(quick.SilentAfter) // and no reason to end
+			require.Eventually(t, func() bool { return clock.Until(silent) < 0 }, patience, tick)
 			frames := p.Counters().FramesReceived
 			var pending Pending
 			require.NoError(t, p.Send(operationFrame(1, nil), &pending, soon()))

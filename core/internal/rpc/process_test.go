@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -74,7 +75,9 @@ func TestStoppedProcess(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			child, address := process(t, scheme)
 			h := newHandler(nil)
-			n, p := dialled(t, address, func(c *Config) { c.Handler = h })
+			n, p := dialled(t, address, func(c *Config) {
+				c.Handler, c.Timing.RestEvery = h, time.Hour // so that a request is what ends the rest
+			})
 			h.expect(t, "up 1")
 			var reply Reply
 			defer reply.Clear()
