@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import threading
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import CancelledError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from ._worker import Worker
 
 _HOW = ("in process", "shared memory", "network")
+#: How long one wait lasts, in seconds, before signals are looked at.
+_SLICE = 0.05
 _EFFECTS = ("none", "complete", "unknown")
 
 
@@ -72,6 +76,26 @@ class Future(concurrent.futures.Future[Any]):
         if cancelled and pending is not None:
             pending.cancel()
         return cancelled
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Waits for the result and gives or raises it; TimeoutError where it does not come."""
+        self._wait(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Waits like ``result`` and gives what it would raise, or None."""
+        self._wait(timeout)
+        return super().exception(0)
+
+    def _wait(self, timeout: float | None) -> None:
+        """Waits in slices: a signal does not end a wait where another thread takes it."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        with self._condition:
+            while not self.done():
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._condition.wait(min(left, _SLICE))
 
     def answer(self, timeout: float | None = None) -> Answer:
         """Waits like ``result`` and gives the result with what is known about the call."""
