@@ -7,6 +7,7 @@ import (
 	"dcf/core/internal/clock"
 	"dcf/core/internal/exec"
 	"dcf/core/internal/lane"
+	"dcf/core/internal/store"
 	"dcf/core/internal/transport"
 	"dcf/core/status"
 	"dcf/udf"
@@ -18,55 +19,97 @@ import (
 
 // ---- The serving side ------------------------------------------------------
 
-// Answer is called by rpc with a call that came over a lane.
-func (w *Worker) Answer(call *lane.Call, answer *lane.Answer) {
-	fn := w.functions.Load().byHash[exec.Hash(call.Function)]
-	if w.closing.Load() || fn == nil {
-		return
-	}
-	if !small(fn) {
-		answer.Never = true
+// A wave takes as many calls as come over lanes in one go.
+const _ = uint(exec.WaveSize - lane.MaxTogether)
+
+// Answer is called by rpc with calls that came over lanes. Those of one function that follow each other run
+// in one go.
+func (w *Worker) Answer(calls []lane.Call, answers []lane.Answer) {
+	if w.closing.Load() {
 		return
 	}
 	pin, err := w.store.Pin()
 	if err != nil {
 		return
 	}
-	if !fn.Gone() { // looked at under the pin: whoever drops it waits for those that were held then
-		w.answer(w.engine.Frames.At(pin), fn, call, answer)
+	frame := w.engine.Frames.At(pin)
+	for len(calls) > 0 {
+		n := 1
+		for n < len(calls) && calls[n].Function == calls[0].Function {
+			n++
+		}
+		w.answer(frame, calls[:n], answers[:n])
+		calls, answers = calls[n:], answers[n:]
 	}
 	w.store.Unpin(pin)
 }
 
-// answer runs the function in a frame. The caller holds its pin.
-func (w *Worker) answer(frame *exec.Frame, fn *exec.Function, call *lane.Call, answer *lane.Answer) {
-	record := w.store.Find(call.Vertex)
-	if record == nil || !record.Is(call.Birth) {
+// answer runs calls of one function in a frame. The caller holds its pin.
+func (w *Worker) answer(frame *exec.Frame, calls []lane.Call, answers []lane.Answer) {
+	fn := w.functions.Load().byHash[exec.Hash(calls[0].Function)]
+	if fn == nil || fn.Gone() { // looked at under the pin: whoever drops it waits for those that were held then
 		return
 	}
-	version := record.Current()
-	if version == nil || version.Group() {
+	if !small(fn) {
+		for i := range answers {
+			answers[i].Never = true
+		}
 		return
 	}
-	in, out := &frame.Inputs[0], &frame.Outputs[0]
-	frame.Runs(fn)
-	frame.Fill(0, version.State())
-	if call.Budget > 0 {
-		frame.Hurry(0, fn, clock.After(time.Duration(call.Budget)), nil)
+	n := 0
+	var last *store.Record
+	for i := range calls {
+		if last = w.target(&calls[i], last); last == nil {
+			continue
+		}
+		version := last.Current()
+		if version == nil || version.Group() {
+			continue
+		}
+		frame.Fill(n, version.State())
+		if budget := calls[i].Budget; budget > 0 {
+			frame.Hurry(n, fn, clock.After(time.Duration(budget)), nil)
+		}
+		frame.Inputs[n].Arguments = udf.Value{Bytes: calls[i].Arguments}
+		frame.Tags[n] = uint32(i)
+		n++
 	}
-	in.Arguments = udf.Value{Bytes: call.Arguments}
-	fn.Program.Calculate(&frame.One)
-	w.counts.small.Add(1)
+	if n == 0 {
+		return
+	}
+	frame.Prepare(fn, n)
+	fn.Program.Calculate(&frame.Wave)
+	for i := range n {
+		at := frame.Tags[i]
+		give(&answers[at], fn, &calls[at], &frame.Inputs[i], &frame.Outputs[i])
+	}
+	frame.Scratch.Reset()
+	w.counts.small.Add(int64(n))
+}
+
+// target gives the vertex that a call means, or nil. Calls often mean the same: last is the one before, if
+// any.
+func (w *Worker) target(call *lane.Call, last *store.Record) *store.Record {
+	if last == nil || last.ID() != call.Vertex {
+		last = w.store.Find(call.Vertex)
+	}
+	if last == nil || !last.Is(call.Birth) {
+		return nil
+	}
+	return last
+}
+
+// give makes an output the answer.
+func give(answer *lane.Answer, fn *exec.Function, call *lane.Call, in *udf.Input, out *udf.Output) {
 	switch part := &out.Part; {
 	case out.Failure != nil:
 		answer.Failure = exec.Blame(out.Failure, fn.Name, call.Vertex)
 	case out.AskedForMore() || part.Batch != nil || len(part.Bytes) > lane.MaxPart:
 		answer.Never = true // it is asked again, and from then on at once as a frame
 	default:
-		answer.Give(version.Number(), part.Bytes, out.HasPart)
+		answer.Give(in.Version, part.Bytes, out.HasPart)
 	}
 	out.Clear()
-	frame.Scratch.Reset()
 }
 
 // small says whether calls of a function may go over lanes.

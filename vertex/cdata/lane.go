@@ -11,6 +11,8 @@ import (
 // The sizes of lanes, and the kinds of what travels over them. See lane.h.
 const (
 	MaxLanes         = C.DCF_LANES
+	LanesWatched     = C.DCF_LANES_WATCHED
+	LanesBelled      = C.DCF_LANES_BELLED
 	LaneRequestBytes = C.DCF_LANE_REQUEST_BYTES
 	LaneReplyBytes   = C.DCF_LANE_REPLY_BYTES
 
@@ -60,6 +62,8 @@ type LaneArea struct {
 	_      [124]byte
 	Used   atomic.Uint32
 	_      [124]byte
+	Bell   atomic.Uint64
+	_      [120]byte
 	Lanes  [MaxLanes]LanePair
 }
 
@@ -102,6 +106,7 @@ var (
 	_ [unsafe.Offsetof(C.dcf_lane_request{}.data)]byte = [unsafe.Offsetof(LaneRequest{}.Data)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lane_pair{}.asleep)]byte  = [unsafe.Offsetof(LanePair{}.Asleep)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lane_area{}.used)]byte    = [unsafe.Offsetof(LaneArea{}.Used)]byte{}
+	_ [unsafe.Offsetof(C.dcf_lane_area{}.bell)]byte    = [unsafe.Offsetof(LaneArea{}.Bell)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lanes{}.ended)]byte       = [unsafe.Offsetof(Lanes{}.Ended)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lanes{}.index)]byte       = [unsafe.Offsetof(Lanes{}.Index)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lanes{}.lanes)]byte       = [unsafe.Offsetof(Lanes{}.Lanes)]byte{}

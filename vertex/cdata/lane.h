@@ -7,7 +7,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define DCF_LANES 8
+/* The first lanes are for callers of one call, and the server looks at each that was ever used. The
+ * others are for callers of many: the server looks at them when their bell rings. */
+#define DCF_LANES_WATCHED 8
+#define DCF_LANES_BELLED 64
+#define DCF_LANES (DCF_LANES_WATCHED + DCF_LANES_BELLED)
 #define DCF_LANE_REQUEST_BYTES 208
 #define DCF_LANE_REPLY_BYTES 240
 
@@ -59,8 +63,10 @@ typedef struct dcf_lane_pair {
 typedef struct dcf_lane_area {
   _Atomic uint32_t served; /* whether the server looks at lanes */
   uint8_t reserved1[124];
-  _Atomic uint32_t used; /* the lanes that the server has to look at, a bit each */
+  _Atomic uint32_t used; /* the watched lanes that the server has to look at, a bit each */
   uint8_t reserved2[124];
+  _Atomic uint64_t bell; /* the belled lanes on which a call came, a bit each: the server clears it */
+  uint8_t reserved3[120];
   dcf_lane_pair lanes[DCF_LANES];
 } dcf_lane_area;
 

@@ -34,7 +34,7 @@ type Caller struct {
 	wake   func() // wakes a server that sleeps on something else than the ring
 	slow   func() // is called where an answer does not come soon
 
-	answers [Count]Answer // of whoever has the lane
+	answers [cdata.MaxLanes]Answer // of whoever has the lane
 
 	mu       sync.Mutex
 	closed   bool    // under mu: c belongs to another connection
@@ -115,7 +115,7 @@ func (c *Caller) Open() (open int) {
 		return 0
 	}
 	for i := range c.c.Lanes {
-		if held := c.c.Lanes[i].Holder.Load()&1 != 0; held {
+		if c.c.Lanes[i].Holder.Load()&1 != 0 {
 			open++
 		}
 	}
@@ -125,10 +125,10 @@ func (c *Caller) Open() (open int) {
 // Node gives the node that the server is.
 func (c *Caller) Node() uint64 { return c.c.Node }
 
-// Take takes a lane for one call; Leave must follow. It is false where none is free, or nobody serves
+// Take takes a watched lane for one call; Leave must follow. It is false where none is free, or nobody serves
 // them.
 func (c *Caller) Take() (at int, ok bool) {
-	for at = range Count {
+	for at = range Watched {
 		lane := &c.c.Lanes[at]
 		if !lane.Holder.CompareAndSwap(c.number<<1, c.number<<1|1) {
 			continue
@@ -247,7 +247,7 @@ func (c *Caller) Sleep(at int, wait time.Duration) bool {
 	if !c.Answered(at) && !c.Ended() {
 		futex.Wait(word, ring.Armed, wait)
 	}
-	atomic.StoreUint32(word, 0)
+	atomic.StoreUint32(word, cdata.LaneAwake)
 	if clock.Now()-began > longSleeps*c.c.SpinNs {
 		c.c.Skip.Store(0)
 		c.c.Missed.Store(0)
@@ -302,9 +302,11 @@ func (c *Caller) Exchanged(at int) uint64 {
 func (c *Caller) End() {
 	c.c.Ended.Store(1)
 	for i := range c.c.Lanes {
-		word := &c.c.Area.Lanes[i].Asleep
-		atomic.StoreUint32(word, 0)
-		futex.Wake(word)
+		if c.c.Lanes[i].Holder.Load()&1 != 0 { // who takes it from now on sees that it is over
+			word := &c.c.Area.Lanes[i].Asleep
+			atomic.StoreUint32(word, cdata.LaneAwake)
+			futex.Wake(word)
+		}
 	}
 }
 

@@ -17,15 +17,19 @@ import (
 )
 
 const (
-	// Count is how many lanes a connection has: so many threads of a process call at a time. More use
-	// frames.
-	Count = cdata.MaxLanes
+	// Watched is how many lanes a connection has for callers of one call: so many threads of a process
+	// call at a time. More use frames.
+	Watched = cdata.LanesWatched
+	// Belled is how many it has beside them for callers of many calls at once.
+	Belled = cdata.LanesBelled
+	// MaxTogether is how many calls a server takes at a time.
+	MaxTogether = 16
 	// MaxArguments is how many bytes of arguments a call has at most, where it also has a deadline.
 	MaxArguments = cdata.LaneRequestBytes - budgetBytes
 	// MaxPart is how many bytes its answer has.
 	MaxPart = cdata.LaneReplyBytes
 	// Bytes is the size of the memory of a connection's lanes, a multiple of the page size.
-	Bytes = 8 << 10
+	Bytes = 48 << 10
 
 	budgetBytes = 8
 	codeBytes   = 4

@@ -53,20 +53,21 @@ func (w *world) serve(t testing.TB, answer func(*Call, *Answer)) {
 	var over atomic.Bool
 	var work sync.WaitGroup
 	work.Go(func() {
-		var call Call
-		var a Answer
+		var calls [MaxTogether]Call
+		var answers [MaxTogether]Answer
 		for !over.Load() {
-			found, err := w.server.Next(&call)
+			n, err := w.server.Take(calls[:])
 			if err != nil {
 				panic(err)
 			}
-			if !found {
+			if n == 0 {
 				time.Sleep(time.Microsecond)
-				continue
 			}
-			a.Clear()
-			answer(&call, &a)
-			w.server.Answer(&call, &a)
+			for i := range n {
+				answers[i].Clear()
+				answer(&calls[i], &answers[i])
+			}
+			w.server.Answer(calls[:n], answers[:n])
 		}
 	})
 	t.Cleanup(func() {
@@ -176,7 +177,7 @@ func TestAnswers(t *testing.T) {
 func TestManyCallers(t *testing.T) {
 	w := newWorld(t)
 	w.serve(t, echo)
-	const callers, calls = 2 * Count, 500
+	const callers, calls = 2 * Watched, 500
 	var work sync.WaitGroup
 	var refused atomic.Int64
 	for i := range callers {
@@ -206,7 +207,7 @@ func TestManyCallers(t *testing.T) {
 
 func TestLanesAreTakenOnce(t *testing.T) {
 	w := newWorld(t)
-	for i := range Count {
+	for i := range Watched {
 		require.Equal(t, i, w.take(t))
 	}
 	_, ok := w.caller.Take()
@@ -218,13 +219,9 @@ func TestLanesAreTakenOnce(t *testing.T) {
 	w.caller.Leave(3)
 	_, ok = w.caller.Take()
 	require.False(t, ok)
-	var call Call
-	found, err := w.server.Next(&call)
-	require.True(t, found)
-	require.NoError(t, err)
-	w.server.Answer(&call, &Answer{})
+	w.answerOne(t)
 	require.Equal(t, 3, w.take(t))
-	for i := range Count {
+	for i := range Watched {
 		w.caller.Leave(i)
 	}
 	w.server.Serve(false)
@@ -235,28 +232,68 @@ func TestLanesAreTakenOnce(t *testing.T) {
 // No lane waits for long while others are busy.
 func TestServerIsFair(t *testing.T) {
 	w := newWorld(t)
-	for range Count {
+	for range Watched {
 		w.take(t)
 	}
-	for i := range Count {
+	for i := range Watched {
 		w.caller.Ask(i, &Request{})
 	}
-	var call Call
 	served := map[int]int{}
-	for range 10 * Count {
-		found, err := w.server.Next(&call)
-		require.True(t, found)
-		require.NoError(t, err)
-		w.server.Answer(&call, &Answer{})
-		served[call.lane]++
-		w.caller.Ask(call.lane, &Request{})
+	for range 10 * Watched {
+		at := w.answerOne(t)
+		served[at]++
+		w.caller.Ask(at, &Request{})
 	}
-	for i := range Count {
+	for i := range Watched {
 		require.Equal(t, 10, served[i])
 	}
-	for i := range Count {
+	for i := range Watched {
 		w.caller.Leave(i)
 	}
+}
+
+// answerOne answers a call that is here, and gives its lane.
+func (w *world) answerOne(t testing.TB) (at int) {
+	var calls [1]Call
+	n, err := w.server.Take(calls[:])
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	w.server.Answer(calls[:], make([]Answer, 1))
+	return calls[0].lane
+}
+
+// Calls on belled lanes are seen when their bell rings, as many at a time as the server takes.
+func TestBell(t *testing.T) {
+	w := newWorld(t)
+	a := area(w.memory)
+	for i := Watched; i < cdata.MaxLanes; i++ {
+		pair := &a.Lanes[i]
+		binary.LittleEndian.PutUint64(pair.Request.Data[:], uint64(i))
+		pair.Request.Word.Store(word(1, cdata.LanePatient, 8))
+	}
+	require.False(t, w.server.Ready())
+	a.Bell.Store(1<<Belled - 1)
+	var calls [MaxTogether]Call
+	answers := make([]Answer, MaxTogether)
+	for i := Watched; i < cdata.MaxLanes; i += MaxTogether {
+		require.True(t, w.server.Ready())
+		n, err := w.server.Take(calls[:])
+		require.NoError(t, err)
+		require.Equal(t, MaxTogether, n)
+		for j := range n {
+			require.Equal(t, binary.LittleEndian.AppendUint64(nil, uint64(i+j)), calls[j].Arguments)
+			echo(&calls[j], &answers[j])
+		}
+		w.server.Answer(calls[:], answers)
+		for j := range n {
+			require.Equal(t, word(1, cdata.LaneBytes, 8), a.Lanes[i+j].Reply.Word.Load())
+		}
+	}
+	a.Bell.Store(1<<Belled - 1) // for nothing
+	n, err := w.server.Take(calls[:])
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.False(t, w.server.Ready())
 }
 
 func TestServerIsWoken(t *testing.T) {
@@ -327,16 +364,16 @@ func TestEndWakesAndCloseWaits(t *testing.T) {
 
 func TestCallsDoNotAllocate(t *testing.T) {
 	w := newWorld(t)
-	var call Call
-	var a Answer
+	var calls [1]Call
+	var answers [1]Answer
 	request := Request{Arguments: make([]byte, 16)}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		at, _ := w.caller.Take()
 		w.caller.Ask(at, &request)
-		_, _ = w.server.Next(&call)
-		a.Clear()
-		echo(&call, &a)
-		w.server.Answer(&call, &a)
+		_, _ = w.server.Take(calls[:])
+		answers[0].Clear()
+		echo(&calls[0], &answers[0])
+		w.server.Answer(calls[:], answers[:])
 		w.caller.Poll(at)
 		_, _ = w.caller.Reply(at)
 		w.caller.Leave(at)
@@ -347,12 +384,12 @@ func TestImpossibleMessagesAreRefused(t *testing.T) {
 	w := newWorld(t)
 	at := w.take(t)
 	pair := &area(w.memory).Lanes[at]
-	var call Call
+	var calls [1]Call
 	for _, bad := range []uint64{word(1, cdata.LanePatient, cdata.LaneRequestBytes+1), word(1, 255, 0),
 		word(1, cdata.LaneHurried, budgetBytes-1)} {
 		pair.Request.Word.Store(bad)
-		found, err := w.server.Next(&call)
-		require.False(t, found)
+		n, err := w.server.Take(calls[:])
+		require.Zero(t, n)
 		require.ErrorIs(t, err, status.Corrupt)
 		require.Regexp(t, `^a call of kind \d+ has \d+ bytes`, err.Error()[len("DCF_CORRUPT: "):])
 	}
@@ -375,18 +412,21 @@ func FuzzServer(f *testing.F) {
 		a := area(w.memory)
 		a.Used.Or(1)
 		a.Lanes[0].Request.Word.Store(request)
-		var call Call
-		for range 2 * Count {
-			found, err := w.server.Next(&call)
+		var calls [MaxTogether]Call
+		answers := make([]Answer, MaxTogether)
+		for range 2 * cdata.MaxLanes {
+			n, err := w.server.Take(calls[:])
 			if err != nil {
 				require.ErrorIs(t, err, status.Corrupt)
 				return
 			}
-			if !found {
+			if n == 0 {
 				return
 			}
-			require.LessOrEqual(t, len(call.Arguments), cdata.LaneRequestBytes)
-			w.server.Answer(&call, &Answer{})
+			for i := range n {
+				require.LessOrEqual(t, len(calls[i].Arguments), cdata.LaneRequestBytes)
+			}
+			w.server.Answer(calls[:n], answers[:n])
 		}
 		require.Fail(t, "it never ends", "lanes %b", a.Used.Load())
 	})
@@ -416,16 +456,16 @@ func FuzzCaller(f *testing.F) {
 
 func BenchmarkCall(b *testing.B) {
 	w := newWorld(b)
-	var call Call
-	var a Answer
+	var calls [1]Call
+	var answers [1]Answer
 	request := Request{Arguments: make([]byte, 16)}
 	for b.Loop() {
 		at, _ := w.caller.Take()
 		w.caller.Ask(at, &request)
-		_, _ = w.server.Next(&call)
-		a.Clear()
-		echo(&call, &a)
-		w.server.Answer(&call, &a)
+		_, _ = w.server.Take(calls[:])
+		answers[0].Clear()
+		echo(&calls[0], &answers[0])
+		w.server.Answer(calls[:], answers[:])
 		w.caller.Poll(at)
 		_, _ = w.caller.Reply(at)
 		w.caller.Leave(at)

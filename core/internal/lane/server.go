@@ -51,9 +51,11 @@ func (a *Answer) Give(version uint64, part []byte, hasPart bool) {
 // the answers to calls that it took.
 type Server struct {
 	area           *cdata.LaneArea
-	numbers        [Count]atomic.Uint64 // of the last call of each lane
-	last           int                  // the lane of the last call
+	numbers        [cdata.MaxLanes]uint64 // of the last call of each lane
+	last           int                    // the lane of the last call that no bell told of
+	rung           uint64                 // belled lanes that are still to be looked at
 	sent, received atomic.Uint64
+	calls          atomic.Uint64
 }
 
 // NewServer gives the serving end of new lanes. Nobody calls before Serve.
@@ -68,16 +70,17 @@ func (s *Server) Serve(on bool) {
 	}
 }
 
-// Ready says whether a call is here.
-func (s *Server) Ready() bool { return s.ready() >= 0 }
+// Ready says whether calls are here.
+func (s *Server) Ready() bool {
+	return s.watched() >= 0 || s.rung|s.area.Bell.Load() != 0
+}
 
-// ready gives a lane on which a call is, the one of the last call last, or a negative number.
-func (s *Server) ready() int {
-	used := s.area.Used.Load() & (1<<Count - 1)
+// watched gives a watched lane on which a call is, the one of the last call last, or a negative number.
+func (s *Server) watched() int {
+	used := s.area.Used.Load() & (1<<Watched - 1)
 	for _, lanes := range [...]uint32{used &^ (2<<s.last - 1), used & (2<<s.last - 1)} {
 		for ; lanes != 0; lanes &= lanes - 1 {
-			i := bits.TrailingZeros32(lanes)
-			if numbered(&s.area.Lanes[i].Request.Word, s.numbers[i].Load()+1) {
+			if i := bits.TrailingZeros32(lanes); s.called(i) {
 				return i
 			}
 		}
@@ -85,35 +88,86 @@ func (s *Server) ready() int {
 	return -1
 }
 
-// Next takes a call, if one is here. One that cannot be is status.Corrupt.
-func (s *Server) Next(c *Call) (found bool, err error) {
-	at := s.ready()
-	if at < 0 {
-		return false, nil
+// called says whether a call is on a lane.
+func (s *Server) called(lane int) bool {
+	return numbered(&s.area.Lanes[lane].Request.Word, s.numbers[lane]+1)
+}
+
+// Take takes calls, as many as are here and have room, and says how many. One that cannot be is
+// status.Corrupt.
+func (s *Server) Take(calls []Call) (n int, err error) {
+	for n < len(calls) {
+		at := s.next()
+		if at < 0 {
+			break
+		}
+		if err := s.take(at, &calls[n]); err != nil {
+			return 0, err
+		}
+		n++
 	}
+	if n > 0 {
+		s.calls.Add(uint64(n))
+	}
+	return n, nil
+}
+
+// next gives a lane on which a call is, or a negative number.
+func (s *Server) next() int {
+	if at := s.watched(); at >= 0 {
+		s.last = at
+		return at
+	}
+	if s.rung == 0 && s.area.Bell.Load() != 0 {
+		s.rung = s.area.Bell.Swap(0)
+	}
+	for s.rung != 0 {
+		at := Watched + bits.TrailingZeros64(s.rung)
+		s.rung &= s.rung - 1
+		if s.called(at) {
+			return at
+		}
+	}
+	return -1
+}
+
+// take copies the call that is on a lane.
+func (s *Server) take(at int, c *Call) error {
 	r := &s.area.Lanes[at].Request
 	word := r.Word.Load()
 	size, kind := int(uint8(word)), uint8(word>>cdata.LaneKindShift)
 	if size > len(c.data) || kind > cdata.LaneHurried || kind == cdata.LaneHurried && size < budgetBytes {
-		return false, status.Errorf(status.Corrupt, "a call of kind %d has %d bytes, at most %d are possible",
+		return status.Errorf(status.Corrupt, "a call of kind %d has %d bytes, at most %d are possible",
 			kind, size, len(c.data))
 	}
-	c.lane, c.number = at, s.numbers[at].Load()+1
-	s.last = at
+	s.numbers[at]++
+	c.lane, c.number = at, s.numbers[at]
 	c.Vertex, c.Birth, c.Function = r.Vertex, r.Birth, r.Function
-	copy(c.data[:], r.Data[:size])
+	if size <= fewBytes {
+		*(*[fewBytes]byte)(c.data[:]) = *(*[fewBytes]byte)(r.Data[:])
+	} else {
+		copy(c.data[:], r.Data[:size])
+	}
 	c.Arguments, c.Budget = c.data[:size], 0
 	if kind == cdata.LaneHurried {
 		c.Budget = int64(binary.LittleEndian.Uint64(c.Arguments))
 		c.Arguments = c.Arguments[budgetBytes:]
 	}
-	s.numbers[at].Store(c.number)
 	s.received.Add(uint64(requestBytes + size))
-	return true, nil
+	return nil
 }
 
-// Answer answers a call, and wakes the caller if that sleeps. The memory must be mapped.
-func (s *Server) Answer(c *Call, a *Answer) {
+// fewBytes is how many bytes of data stand beside the rest of a request, and are copied without a call.
+const fewBytes = 16
+
+// Answer answers calls, and wakes their callers where they sleep. The memory must be mapped.
+func (s *Server) Answer(calls []Call, answers []Answer) {
+	for i := range calls {
+		s.answer(&calls[i], &answers[i])
+	}
+}
+
+func (s *Server) answer(c *Call, a *Answer) {
 	pair := &s.area.Lanes[c.lane]
 	kind, size := uint8(cdata.LaneElsewhere), 1
 	r := &pair.Reply
@@ -132,16 +186,14 @@ func (s *Server) Answer(c *Call, a *Answer) {
 			r.Data[0] = 1
 		}
 	}
-	s.sent.Add(uint64(replyBytes + size))
+	s.sent.Add(uint64(replyBytes + size)) // before the caller may ask for it
 	r.Word.Store(word(c.number, kind, size))
-	ring.Wake(&pair.Asleep)
+	if atomic.LoadUint32(&pair.Asleep) != cdata.LaneAwake {
+		ring.Wake(&pair.Asleep)
+	}
 }
 
 // Traffic counts what passed so far.
-func (s *Server) Traffic() (t Traffic) {
-	for i := range s.numbers {
-		t.Calls += s.numbers[i].Load()
-	}
-	t.Sent, t.Received = s.sent.Load(), s.received.Load()
-	return t
+func (s *Server) Traffic() Traffic {
+	return Traffic{Calls: s.calls.Load(), Sent: s.sent.Load(), Received: s.received.Load()}
 }

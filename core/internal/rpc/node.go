@@ -22,10 +22,9 @@ type Handler interface {
 	// exactly once, by itself or later. The slice is rpc's again when it returns. While it runs
 	// longer than Overrun another goroutine reads the connection.
 	Serve(requests []*Request)
-	// Answer answers a call that came over a lane, at once or by leaving the answer as it is: then the
-	// peer asks it as a frame. It must not block. What the answer refers to is read before the
-	// handler's next call on the same goroutine.
-	Answer(call *lane.Call, answer *lane.Answer)
+	// Answer answers calls that came over lanes, at once or by leaving their answers as they are: then
+	// the peer asks them as frames. It must not block.
+	Answer(calls []lane.Call, answers []lane.Answer)
 	// Together says whether next, which came after first, may wait for first and be served in one
 	// go with it.
 	Together(first, next *Request) bool

@@ -15,9 +15,9 @@ func (p *Peer) Lanes() *lane.Caller {
 
 // small serves the calls that come over lanes.
 type small struct {
-	call   lane.Call
-	answer lane.Answer
-	mine   bool // this goroutine still is the one to read
+	calls   [lane.MaxTogether]lane.Call
+	answers [lane.MaxTogether]lane.Answer
+	mine    bool // this goroutine still is the one to read
 }
 
 // serve answers the calls that are on the lanes of the link at, up to its turn's end.
@@ -26,34 +26,33 @@ func (s *small) serve(p *poller) error {
 	p.at = nil
 	s.mine = true
 	for range maxInTurn {
-		found, err := l.server.lanes.Next(&s.call)
+		n, err := l.server.lanes.Take(s.calls[:])
 		if err != nil {
 			p.at = l
 			return err
 		}
-		if !found {
+		if n == 0 {
 			break
 		}
-		s.answer.Clear()
+		calls, answers := s.calls[:n], s.answers[:n]
+		for i := range answers {
+			answers[i].Clear()
+		}
 		turn := p.begin(nil)
-		p.node.cfg.Handler.Answer(&s.call, &s.answer)
-		if s.mine = p.ended(turn); !s.mine {
-			s.late(l)
-			break
+		p.node.cfg.Handler.Answer(calls, answers)
+		if s.mine = p.ended(turn); s.mine {
+			l.server.lanes.Answer(calls, answers)
+			continue
 		}
-		l.server.lanes.Answer(&s.call, &s.answer)
+		// Another goroutine took over, which may have ended the connection.
+		if conn := l.conn.(transport.Grouped); conn.Hold() {
+			l.server.lanes.Answer(calls, answers)
+			conn.Release()
+		}
+		break
 	}
 	if s.mine && l.conn.Ready() { // frames have their turn, too
 		p.at, p.left = l, maxInTurn
 	}
 	return nil
-}
-
-// late answers a call during which another goroutine took over, which may have ended the connection.
-func (s *small) late(l *link) {
-	conn := l.conn.(transport.Grouped)
-	if conn.Hold() {
-		l.server.lanes.Answer(&s.call, &s.answer)
-		conn.Release()
-	}
 }

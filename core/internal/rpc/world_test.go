@@ -69,7 +69,11 @@ func (h *handler) Serve(requests []*Request) {
 
 func (h *handler) Together(_, _ *Request) bool { return false }
 
-func (h *handler) Answer(call *lane.Call, answer *lane.Answer) { answer.Give(7, call.Arguments, true) }
+func (h *handler) Answer(calls []lane.Call, answers []lane.Answer) {
+	for i := range calls {
+		answers[i].Give(7, calls[i].Arguments, true)
+	}
+}
 
 func (h *handler) Notify(from wire.Identity, op *wire.Operation) {
 	if h.notify != nil {
