@@ -160,6 +160,10 @@ func TestBigBufferIsDropped(t *testing.T) {
 func TestScratch(t *testing.T) {
 	var s udf.Scratch
 	defer s.Close()
+	require.NotNil(t, s.Alloc(0), "also before anything else")
+	require.NotNil(t, s.Alloc(4<<10-64))
+	require.NotNil(t, s.Alloc(0), "and where all is used")
+	s.Reset()
 	for range 2 {
 		a, b := s.Alloc(10), s.Alloc(10)
 		require.Equal(t, uintptr(64), uintptr(b)-uintptr(a), "aligned to 64 bytes, one after another")

@@ -21,9 +21,9 @@ const (
 	nextBlockBytes  = 64 << 10
 )
 
-// Alloc gives size bytes of unspecified content, aligned to 64 bytes, valid until Reset.
+// Alloc gives size bytes, perhaps none, of unspecified content, aligned to 64 bytes, valid until Reset.
 func (s *Scratch) Alloc(size int) unsafe.Pointer {
-	rounded := (size + arena.Align - 1) &^ (arena.Align - 1)
+	rounded := (max(size, 1) + arena.Align - 1) &^ (arena.Align - 1)
 	if s.used+rounded > len(s.block) {
 		return s.allocSlow(rounded)
 	}
