@@ -4,11 +4,16 @@ package main
 import "C"
 
 import (
+	"sync"
 	"unsafe"
 
 	"dcf/core"
 	"dcf/core/status"
 )
+
+// entering is held by whoever enters a handle for C or takes one out because its way is over: a slot of C's
+// tables has one writer at a time, also where a handle was given back and its place is another one's.
+var entering sync.Mutex
 
 // enterSmall lets C make the calls that are like one that went over a lane.
 func enterSmall(w *worker, c *C.dcf_call) {
@@ -17,7 +22,12 @@ func enterSmall(w *worker, c *C.dcf_call) {
 	if v == nil || u == nil {
 		return
 	}
-	if way, ok := v.core.Lane(); ok && v.route.Swap(way.Number) != way.Number {
+	if !entering.TryLock() {
+		return // the next such call does it
+	}
+	defer entering.Unlock()
+	if way, ok := v.core.Lane(); ok && v.route != way.Number {
+		v.route = way.Number
 		id := v.core.ID()
 		words := *(*[2]C.uint64_t)(unsafe.Pointer(&id))
 		more := [C.DCF_CAPI_MORE]C.uint64_t{C.uint64_t(way.Number), C.uint64_t(way.Birth), words[0], words[1]}
@@ -27,7 +37,8 @@ func enterSmall(w *worker, c *C.dcf_call) {
 			C.dcf_capi_leave(&C.dcf_capi_routes, C.uint64_t(target))
 		}
 	}
-	if hash, ok := u.core.Small(); ok && !u.small.Swap(true) {
+	if hash, ok := u.core.Small(); ok && !u.small {
+		u.small = true
 		words := *(*[2]C.uint64_t)(unsafe.Pointer(&hash))
 		more := [C.DCF_CAPI_MORE]C.uint64_t{words[0], words[1]}
 		C.dcf_capi_enter(&C.dcf_capi_smalls, c.udf.handle, C.uint64_t(w.handle), 1, &more[0])
@@ -72,9 +83,11 @@ func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t, bega
 
 // forgetSmall has C leave calls like this one to Go, until one goes over a lane again.
 func forgetSmall(c *C.dcf_call) {
+	entering.Lock()
+	defer entering.Unlock()
 	C.dcf_capi_leave(&C.dcf_capi_routes, c.targets.handle)
 	if v := vertices.get(uint64(c.targets.handle)); v != nil {
-		v.route.Store(0)
+		v.route = 0
 	}
 	if u := udfs.get(uint64(c.udf.handle)); u != nil {
 		if _, ok := u.core.Small(); !ok {

@@ -4,7 +4,6 @@ package main
 import "C"
 
 import (
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -17,7 +16,7 @@ import (
 type udfHandle struct {
 	core   *core.UDF
 	worker *worker
-	small  atomic.Bool // C knows it for calls over lanes
+	small  bool // under entering: C knows it for calls over lanes
 }
 
 var udfs = newTable[udfHandle](kindUDF, "UDF")
@@ -144,8 +143,8 @@ func openUDF(handle C.dcf_worker, name C.dcf_bytes, out *C.dcf_udf) error {
 func dcf_udf_release(u C.dcf_udf, e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, u.handle)
 	C.dcf_capi_leave(&C.dcf_capi_udfs, u.handle)
-	C.dcf_capi_leave(&C.dcf_capi_smalls, u.handle)
 	closed, err := udfs.close(uint64(u.handle))
+	C.dcf_capi_leave(&C.dcf_capi_smalls, u.handle) // as with dcf_vertex_release
 	if err == nil && !closed.worker.closed.Load() {
 		closed.core.Release()
 	}

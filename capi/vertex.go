@@ -4,7 +4,6 @@ package main
 import "C"
 
 import (
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -17,7 +16,7 @@ import (
 type vertexHandle struct {
 	core   *core.Vertex
 	worker *worker
-	route  atomic.Uint64 // the connection that C calls it over; 0: none
+	route  uint64 // under entering: the connection that C calls it over; 0: none
 }
 
 var vertices = newTable[vertexHandle](kindVertex, "vertex")
@@ -326,8 +325,8 @@ func dcf_vertex_unlink(from C.dcf_vertex, to C.dcf_vertex_id, e *C.dcf_error) (s
 func dcf_vertex_release(v C.dcf_vertex, e *C.dcf_error) (s C.dcf_status) {
 	defer guard(e, &s, v.handle)
 	C.dcf_capi_leave(&C.dcf_capi_vertices, v.handle)
-	C.dcf_capi_leave(&C.dcf_capi_routes, v.handle)
 	closed, err := vertices.close(uint64(v.handle))
+	C.dcf_capi_leave(&C.dcf_capi_routes, v.handle) // what enterSmall enters later it takes out itself
 	if err == nil && !closed.worker.closed.Load() {
 		closed.core.Release()
 	}
