@@ -93,10 +93,10 @@ static inline int address(uint64_t worker, const dcf_call* c, asking* a) {
 
 static inline dcf_lane_pair* pair_of(const asking* a) { return &a->lanes->area->lanes[a->at]; }
 
-/* Whether the answer to the last call of the lane is here. The thread has the lane. */
+/* Whether the answer to the last call of the lane is here. The thread has the lane. Who goes to
+ * sleep looks after he has said so, in the one order of both. */
 static inline int answered(const asking* a) {
-  return atomic_load_explicit(&pair_of(a)->reply.word, memory_order_acquire) >>
-             DCF_LANE_NUMBER_SHIFT ==
+  return atomic_load(&pair_of(a)->reply.word) >> DCF_LANE_NUMBER_SHIFT ==
          (a->lanes->lanes[a->at].number & (UINT64_MAX >> DCF_LANE_NUMBER_SHIFT));
 }
 
@@ -228,8 +228,9 @@ static __attribute__((noinline)) int sleep_for(asking* a, int64_t timeout_ns) {
 }
 
 /* Makes the answer, which is here, the call's result, and leaves the lane; 0 where that takes Go,
- * and the lane is as it was. What the other process wrote is read once, and then checked. */
-static inline int take_in(const asking* a, dcf_call* c) {
+ * and the lane is as it was. What the other process wrote is read once, and then checked. `spun`
+ * counts it as seen without sleeping. */
+static inline int take_in(const asking* a, dcf_call* c, int spun) {
   dcf_lane* lane = &a->lanes->lanes[a->at];
   dcf_lane_reply* r = &pair_of(a)->reply;
   const uint64_t word = atomic_load_explicit(&r->word, memory_order_acquire);
@@ -248,6 +249,7 @@ static inline int take_in(const asking* a, dcf_call* c) {
     memcpy(c->buffer, r->data, size);
   }
   count(&lane->received, REPLY_BYTES + size);
+  if (spun) count(&lane->spun, 1);
   if (c->more) {
     const size_t sent = c->arguments.size + (c->timeout_ns > 0 ? BUDGET_BYTES : 0);
     give_more(c->more, r->version, a->lanes->node, 1, REQUEST_BYTES + sent + REPLY_BYTES + size);
@@ -259,11 +261,15 @@ static inline int take_in(const asking* a, dcf_call* c) {
 /* Whether what a try has asked is this very call. The thread has the lane. */
 static int is_same(const asking* a, const dcf_call* c) {
   const dcf_lane_request* r = &pair_of(a)->request;
-  const size_t size = c->timeout_ns > 0 ? BUDGET_BYTES : 0;
+  const int hurried = c->timeout_ns > 0;
+  const size_t size = hurried ? BUDGET_BYTES : 0;
+  const uint16_t facts = (uint16_t)((hurried ? DCF_LANE_HURRIED : DCF_LANE_PATIENT)
+                                        << DCF_LANE_KIND_SHIFT |
+                                    (size + c->arguments.size));
   return a->lanes->lanes[a->at].number == tried.sequence &&
          !memcmp(r->vertex, a->vertex, sizeof r->vertex) && r->birth == a->birth &&
          !memcmp(r->function, a->function, sizeof r->function) &&
-         (uint8_t)atomic_load(&r->word) == size + c->arguments.size &&
+         (uint16_t)atomic_load(&r->word) == facts &&
          (!c->arguments.size || !memcmp(r->data + size, c->arguments.data, c->arguments.size));
 }
 
@@ -295,10 +301,8 @@ static inline int await(asking* a, int64_t timeout_ns) {
 static int try_for(const asking* a, dcf_call* c) {
   const int64_t spin = a->lanes->spin_ns;
   if ((answered(a) || polls(a->lanes)) && poll_for(a, spin < TRY_NS ? spin : TRY_NS) &&
-      take_in(a, c)) {
-    count(&a->lanes->lanes[a->at].spun, 1);
+      take_in(a, c, 1))
     return 1;
-  }
   tried.call = c;
   tried.lanes = a->lanes;
   tried.number = a->number;
@@ -310,7 +314,10 @@ static int try_for(const asking* a, dcf_call* c) {
 
 int dcf_capi_small(uint64_t worker, dcf_call* c, int tries) {
   asking a;
-  if (!address(worker, c, &a)) return 0;
+  if (!address(worker, c, &a)) {
+    tried.call = NULL;
+    return 0;
+  }
   a.began = 0;
   if (!tried.call || tries || !go_on(&a, c)) {
     tried.call = NULL;
@@ -318,6 +325,6 @@ int dcf_capi_small(uint64_t worker, dcf_call* c, int tries) {
     ask(&a, c);
     if (tries) return try_for(&a, c);
   }
-  if (await(&a, c->timeout_ns) && take_in(&a, c)) return 1;
+  if (await(&a, c->timeout_ns) && take_in(&a, c, 0)) return 1;
   return dcf_capi_await(worker, c, a.lanes->index, a.at, a.began) != 0;
 }
