@@ -81,7 +81,9 @@ func (w *Worker) answer(frame *exec.Frame, calls []lane.Call, answers []lane.Ans
 	fn.Program.Calculate(&frame.Wave)
 	for i := range n {
 		at := frame.Tags[i]
-		give(&answers[at], fn, &calls[at], &frame.Inputs[i], &frame.Outputs[i])
+		if !give(&answers[at], fn, &calls[at], &frame.Inputs[i], &frame.Outputs[i]) {
+			w.counts.served.Add(-1) // it counts when it comes as a frame
+		}
 	}
 	frame.Scratch.Reset()
 	w.counts.small.Add(int64(n))
@@ -99,17 +101,19 @@ func (w *Worker) target(call *lane.Call, last *store.Record) *store.Record {
 	return last
 }
 
-// give makes an output the answer.
-func give(answer *lane.Answer, fn *exec.Function, call *lane.Call, in *udf.Input, out *udf.Output) {
+// give makes an output the answer, or says that it is to be asked as a frame.
+func give(answer *lane.Answer, fn *exec.Function, call *lane.Call, in *udf.Input, out *udf.Output) (answered bool) {
+	answered = true
 	switch part := &out.Part; {
 	case out.Failure != nil:
-		answer.Failure = exec.Blame(out.Failure, fn.Name, call.Vertex)
+		answered = answer.Fail(in.Version, exec.Blame(out.Failure, fn.Name, call.Vertex))
 	case out.AskedForMore() || part.Batch != nil || len(part.Bytes) > lane.MaxPart:
-		answer.Never = true // it is asked again, and from then on at once as a frame
+		answered, answer.Never = false, true // it is asked again, and from then on at once as a frame
 	default:
 		answer.Give(in.Version, part.Bytes, out.HasPart)
 	}
 	out.Clear()
+	return answered
 }
 
 // small says whether calls of a function may go over lanes.
@@ -175,7 +179,7 @@ func (c *Call) askLane(w *Worker, to *route) bool {
 	if !caller.Poll(at) {
 		deadline = clock.After(w.timeout(c.Timeout))
 	}
-	return c.awaitLane(w, caller, at, deadline)
+	return c.endLane(w, caller, at, deadline, false)
 }
 
 // AwaitLane goes on with a call that C has asked over a lane, which it holds and gives up, and for which it
@@ -190,7 +194,7 @@ func (c *Call) AwaitLane(w *Worker, lanes uint32, at int, began int64) bool {
 	if began != 0 {
 		deadline -= clock.Now() - began
 	}
-	return c.awaitLane(w, caller, at, deadline)
+	return c.endLane(w, caller, at, deadline, began != 0)
 }
 
 // LeaveLane gives a lane up that C holds.
@@ -200,28 +204,57 @@ func LeaveLane(lanes uint32, at int) {
 	}
 }
 
-// awaitLane waits for the answer to a call over a lane, and makes its result of it. Deadline 0: the answer
-// is here.
-func (c *Call) awaitLane(w *Worker, caller *lane.Caller, at int, deadline int64) bool {
-	defer caller.Leave(at)
-	for deadline != 0 && !caller.Answered(at) {
+// endLane waits for the answer to a call over a lane, makes its result of it, and gives the lane up.
+// Deadline 0: the answer is here. It is false, and the call not counted, as askLane is.
+func (c *Call) endLane(w *Worker, caller *lane.Caller, at int, deadline int64, slept bool) bool {
+	held, err := true, error(nil)
+	if deadline != 0 {
+		held, err = c.sleepLane(caller, at, deadline, slept)
+	}
+	if held {
+		defer caller.Leave(at)
+	}
+	switch {
+	case err != nil:
+		c.fail(err)
+		return true
+	case !held || !caller.Answered(at) || !c.takeLane(caller, at):
+		w.counts.tasks.Add(-1) // it counts where it is asked as a frame
+		return false
+	}
+	return true
+}
+
+// sleepLane waits until the answer is here, the connection has ended, or it fails. It does not hold the
+// lane any more where another call may be on it, or none.
+func (c *Call) sleepLane(caller *lane.Caller, at int, deadline int64, slept bool) (held bool, err error) {
+	for held = true; held && !caller.Answered(at) && !caller.Ended(); slept = true {
+		if slept && interrupt.Load() != nil {
+			// What is asked may take long, and close the worker: that waits until all have left.
+			end := false
+			if held = caller.Without(at, func() { end = interrupted() }); end {
+				return held, status.Errorf(status.Interrupted, "the wait for a reply was interrupted")
+			} else if !held {
+				break
+			}
+		}
 		wait := min(transport.Slice, clock.Until(deadline))
 		switch {
-		case caller.Ended():
-			return false
 		case c.cancel != nil && c.cancel.Load() != 0:
-			c.fail(status.Errorf(status.Cancelled, "the call was cancelled"))
-			return true
+			return held, status.Errorf(status.Cancelled, "the call was cancelled")
 		case wait <= 0:
-			c.fail(status.Errorf(status.Timeout, "function %q: node %d did not answer in time", c.UDF.function.Name,
-				caller.Node()))
-			return true
+			late := status.Errorf(status.Timeout, "function %q: node %d did not answer in time", c.UDF.function.Name,
+				caller.Node())
+			late.Node = caller.Node()
+			return held, late
 		}
-		if !caller.Sleep(at, wait) && interrupted() {
-			c.fail(status.Errorf(status.Interrupted, "the wait for a reply was interrupted"))
-			return true
-		}
+		caller.Sleep(at, wait)
 	}
+	return held, nil
+}
+
+// takeLane makes the answer the call's result. It is false where the answer is that it wants a frame.
+func (c *Call) takeLane(caller *lane.Caller, at int) bool {
 	reply, err := caller.Reply(at)
 	if err != nil {
 		c.fail(err)

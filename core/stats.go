@@ -18,7 +18,7 @@ import (
 type counts struct {
 	tasks      atomic.Int64 // calls of this worker that were more than a look at a local vertex
 	served     atomic.Int64 // call frames of other workers
-	small      atomic.Int64 // calls of other workers that came over lanes
+	small      atomic.Int64 // calls of other workers that ran when they came over lanes
 	calculates atomic.Int64 // that ran in tasks here, for this worker and others
 	resends    atomic.Int64 // requests sent again
 }

@@ -22,7 +22,7 @@ type Request struct {
 	Vertex    vertex.ID
 	Birth     uint64
 	Function  [16]byte
-	Budget    int64  // nanoseconds; 0: the server's default
+	Budget    int64  // nanoseconds; 0: not said
 	Arguments []byte // MaxArguments at most
 }
 
@@ -153,6 +153,23 @@ func (c *Caller) use(lane uint32) {
 // Leave gives a lane back.
 func (c *Caller) Leave(at int) { c.c.Lanes[at].Holder.Store(c.number << 1) }
 
+// Without runs f while others may have the lane, and the connection may be closed. It says whether the
+// lane is taken again, with the same call on it.
+func (c *Caller) Without(at int, f func()) bool {
+	lane := &c.c.Lanes[at]
+	number := lane.Number
+	c.Leave(at)
+	f()
+	if !lane.Holder.CompareAndSwap(c.number<<1, c.number<<1|1) {
+		return false
+	}
+	if lane.Number != number {
+		c.Leave(at)
+		return false
+	}
+	return true
+}
+
 // Ask sends a call over a taken lane.
 func (c *Caller) Ask(at int, request *Request) {
 	lane, pair := &c.c.Lanes[at], &c.c.Area.Lanes[at]
@@ -282,6 +299,9 @@ func (c *Caller) Reply(at int) (*Answer, error) {
 		to.Ran = true
 	case kind == cdata.LaneFailed && size >= codeBytes:
 		code := status.Code(binary.LittleEndian.Uint32(data))
+		if code <= status.OK || code >= status.Count {
+			return nil, status.Errorf(status.Corrupt, "an answer has the status %d, which is none of a failure", code)
+		}
 		to.Failure = status.Errorf(code, "%s", data[codeBytes:])
 		to.Failure.Node = c.c.Node
 	case kind == cdata.LaneElsewhere && size == 1:

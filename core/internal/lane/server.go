@@ -30,21 +30,30 @@ type Answer struct {
 	HasPart bool
 	Version uint64 // of the vertex
 	Part    []byte
-	Failure *status.Error
-	Never   bool // where nothing else is set: further calls of the function are to be asked so, too
+	Failure *status.Error // one of those that Fail took
+	Never   bool          // where nothing else is set: further calls of the function are to be asked so, too
 
 	data [cdata.LaneReplyBytes]byte
 }
 
 // Clear makes it the zero Answer.
 func (a *Answer) Clear() {
-	a.Ran, a.HasPart, a.Part, a.Failure, a.Never = false, false, nil, nil, false
+	a.Ran, a.HasPart, a.Version, a.Part, a.Failure, a.Never = false, false, 0, nil, nil, false
 }
 
 // Give makes a part, of which there may be none, the answer. Its bytes, MaxPart at most, are copied.
 func (a *Answer) Give(version uint64, part []byte, hasPart bool) {
 	a.Ran, a.HasPart, a.Version = true, hasPart, version
 	a.Part = a.data[:copy(a.data[:], part)]
+}
+
+// Fail makes a failure the answer, if it fits.
+func (a *Answer) Fail(version uint64, err *status.Error) bool {
+	if err.Detail != "" || err.OS != 0 || codeBytes+len(err.Message) > MaxPart {
+		return false
+	}
+	a.Failure, a.Version = err, version
+	return true
 }
 
 // Server is the serving end of a connection's lanes. One goroutine at a time uses it, but for Traffic and for
@@ -177,12 +186,12 @@ func (s *Server) answer(c *Call, a *Answer) {
 		kind, size = cdata.LaneBytes, copy(r.Data[:], a.Part)
 	case a.Ran:
 		kind, size = cdata.LaneNothing, 0
-	case a.Failure != nil && a.Failure.Detail == "" && codeBytes+len(a.Failure.Message) <= MaxPart:
+	case a.Failure != nil:
 		binary.LittleEndian.PutUint32(r.Data[:], uint32(a.Failure.Code))
 		kind, size = cdata.LaneFailed, codeBytes+copy(r.Data[codeBytes:], a.Failure.Message)
 	default:
 		r.Data[0] = 0
-		if a.Never || a.Failure != nil {
+		if a.Never {
 			r.Data[0] = 1
 		}
 	}
