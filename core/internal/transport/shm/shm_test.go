@@ -1,17 +1,22 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/transporttest"
+	"dcf/core/status"
 	"dcf/vertex/arena"
 )
 
@@ -72,5 +77,24 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) { transporttest.Run(t, subject) })
 		subject.New = func() transport.Transport { return copying() }
 		t.Run(name+" without loans", func(t *testing.T) { transporttest.Run(t, subject) })
+	}
+}
+
+// Who dials while his node closes is refused: what watched its sockets is another file by then.
+func TestDialOfAClosedTransport(t *testing.T) {
+	listening := New()
+	defer func() { require.NoError(t, listening.Close()) }()
+	l, err := listening.Listen(abstract(), false)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, l.Close()) }()
+	dialling := New()
+	near, err := dialling.Dial(l.Address(), clock.After(time.Minute))
+	require.NoError(t, err)
+	transport.End(near, errors.New("the test is over"))
+	require.NoError(t, dialling.Close())
+	for range 2 {
+		_, err = dialling.Dial(l.Address(), clock.After(time.Minute))
+		require.ErrorIs(t, err, status.Unavailable)
+		require.ErrorContains(t, err, "closed")
 	}
 }

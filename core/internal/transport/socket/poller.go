@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"dcf/core/status"
 )
 
 // Poller lets goroutines wait for sockets without a thread each. The sockets stay in blocking
@@ -14,6 +16,7 @@ type Poller struct {
 	epoll  *Epoll              // nil: not needed yet
 	places map[uint64]*Parking // by token; those that an event may concern
 	tokens uint64
+	closed bool          // the descriptor is not this poller's any more
 	done   chan struct{} // closed when run has returned
 }
 
@@ -29,7 +32,10 @@ type Parking struct {
 }
 
 func (p *Poller) start() error {
-	if p.epoll != nil {
+	switch {
+	case p.closed:
+		return status.Errorf(status.Unavailable, "this node is closed")
+	case p.epoll != nil:
 		return nil
 	}
 	epoll, err := OpenEpoll()
@@ -120,7 +126,9 @@ func (p *Poller) control(fd int, place *Parking, events uint32) error {
 // drop takes a socket out of the poller.
 func (p *Poller) drop(place *Parking) {
 	delete(p.places, place.token)
-	_ = unix.EpollCtl(p.epoll.FD, unix.EPOLL_CTL_DEL, place.fd, nil)
+	if !p.closed {
+		_ = unix.EpollCtl(p.epoll.FD, unix.EPOLL_CTL_DEL, place.fd, nil)
+	}
 }
 
 func (p *Poller) markReady(place *Parking) {
@@ -178,10 +186,11 @@ func (p *Poller) wake(events []unix.EpollEvent) (calls []func()) {
 	return calls
 }
 
-// Close ends the poller. Nobody waits in it any more.
+// Close ends the poller. Nobody waits in it any more; who dials at this moment is refused.
 func (p *Poller) Close() {
 	p.mu.Lock()
 	epoll := p.epoll
+	p.closed = true
 	p.mu.Unlock()
 	if epoll != nil {
 		epoll.Close()
