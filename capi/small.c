@@ -14,8 +14,8 @@
 #include "lane.h"
 
 /* Go's half, weak as in plain.c. */
-extern int32_t dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, uint32_t at,
-                              int64_t began) __attribute__((weak));
+extern void dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, uint32_t at,
+                           int64_t began) __attribute__((weak));
 
 /* What stands beside a request's and a reply's data, and what a request has for a deadline. */
 #define REQUEST_BYTES 48u
@@ -263,9 +263,9 @@ static int is_same(const asking* a, const dcf_call* c) {
   const dcf_lane_request* r = &pair_of(a)->request;
   const int hurried = c->timeout_ns > 0;
   const size_t size = hurried ? BUDGET_BYTES : 0;
-  const uint16_t facts = (uint16_t)((hurried ? DCF_LANE_HURRIED : DCF_LANE_PATIENT)
-                                        << DCF_LANE_KIND_SHIFT |
-                                    (size + c->arguments.size));
+  const uint16_t facts =
+      (uint16_t)((hurried ? DCF_LANE_HURRIED : DCF_LANE_PATIENT) << DCF_LANE_KIND_SHIFT |
+                 (size + c->arguments.size));
   return a->lanes->lanes[a->at].number == tried.sequence &&
          !memcmp(r->vertex, a->vertex, sizeof r->vertex) && r->birth == a->birth &&
          !memcmp(r->function, a->function, sizeof r->function) &&
@@ -325,6 +325,7 @@ int dcf_capi_small(uint64_t worker, dcf_call* c, int tries) {
     ask(&a, c);
     if (tries) return try_for(&a, c);
   }
-  if (await(&a, c->timeout_ns) && take_in(&a, c, 0)) return 1;
-  return dcf_capi_await(worker, c, a.lanes->index, a.at, a.began) != 0;
+  if (!await(&a, c->timeout_ns) || !take_in(&a, c, 0))
+    dcf_capi_await(worker, c, a.lanes->index, a.at, a.began);
+  return 1;
 }

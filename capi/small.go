@@ -49,11 +49,10 @@ func enterSmall(w *worker, c *C.dcf_call) {
 }
 
 // dcf_capi_await waits for the answer to a call that C has asked over a lane, which it holds and gives up.
-// It has waited from began on, a time of CLOCK_MONOTONIC; 0: not yet. It says 0 where the call is to be run
-// anew.
+// It has waited from began on, a time of CLOCK_MONOTONIC; 0: not yet.
 //
 //export dcf_capi_await
-func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t, began C.int64_t) (answered C.int32_t) {
+func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t, began C.int64_t) {
 	var s C.dcf_status
 	defer func() {
 		if s != C.DCF_OK {
@@ -70,15 +69,17 @@ func dcf_capi_await(handle C.uint64_t, c *C.dcf_call, lanes, at C.uint32_t, bega
 	if err != nil { // a handle was given back meanwhile
 		core.LeaveLane(uint32(lanes), int(at))
 		refuse(c, status.From(err))
-		return 1
+		return
 	}
 	if !f.calls[0].AwaitLane(w.core, uint32(lanes), int(at), int64(began)) {
 		forgetSmall(c)
-		return 0
+		if err := w.core.Run(f.calls[:1]); err != nil {
+			refuse(c, status.From(err))
+			return
+		}
 	}
 	give(&f.calls[0], c)
 	release(&f.calls[0])
-	return 1
 }
 
 // forgetSmall has C leave calls like this one to Go, until one goes over a lane again.

@@ -62,6 +62,7 @@ type Call struct {
 	cancel *atomic.Uint32 // turns non-zero: end early; nil: nobody can ask for that
 	later  bool           // it did not run at once
 	small  bool           // it went over a lane
+	framed bool           // a lane was no way for it: the next run goes as a frame
 	rare   bool           // results are set beyond what every call that runs at once writes
 	task   *exec.Task     // while it runs
 }

@@ -80,7 +80,8 @@ func (c *Call) ask(w *Worker) bool {
 	if w.checkCall(c) != nil || w.closing.Load() || !to.address(c) {
 		return false
 	}
-	if c.askLane(w, &to) {
+	deadline, done := c.askLane(w, &to)
+	if done {
 		return true
 	}
 	sequence, floor, err := w.number()
@@ -92,7 +93,9 @@ func (c *Call) ask(w *Worker) bool {
 	f := w.newFrame(to.owner)
 	f.peer = to.peer
 	f.one(c, sequence, floor)
-	deadline := clock.After(w.timeout(c.Timeout))
+	if deadline == 0 {
+		deadline = clock.After(w.timeout(c.Timeout))
+	}
 	if f.err = f.peer.Send(&f.request, &f.pending, deadline); f.err == nil {
 		f.err = f.pending.Await(c.cancel)
 	}

@@ -157,33 +157,35 @@ func (u *UDF) Small() (hash [16]byte, ok bool) {
 // Small says that the last run of the call went over a lane.
 func (c *Call) Small() bool { return c.small }
 
-// askLane runs a call over a lane. It is false, and there is no result, where the call is to be asked as a
-// frame.
-func (c *Call) askLane(w *Worker, to *route) bool {
+// askLane runs a call over a lane. It is not done, and there is no result, where the call is to be asked as
+// a frame: by that deadline, where it is not 0.
+func (c *Call) askLane(w *Worker, to *route) (deadline int64, done bool) {
 	fn, arguments := c.UDF.function, c.Arguments.Bytes
-	if len(arguments) > lane.MaxArguments || fn.Large.Load() || !small(fn) {
-		return false
+	framed := c.framed
+	c.framed = false
+	if framed || len(arguments) > lane.MaxArguments || fn.Large.Load() || !small(fn) {
+		return 0, false
 	}
 	caller := to.peer.Lanes()
 	if caller == nil {
-		return false
+		return 0, false
 	}
 	at, ok := caller.Take()
 	if !ok {
-		return false
+		return 0, false
 	}
 	request := lane.Request{Vertex: to.target.id, Birth: to.target.birth, Function: fn.Hash,
 		Budget: int64(c.Timeout), Arguments: arguments}
 	caller.Ask(at, &request)
-	deadline := int64(0)
 	if !caller.Poll(at) {
 		deadline = clock.After(w.timeout(c.Timeout))
 	}
-	return c.endLane(w, caller, at, deadline, false)
+	return deadline, c.endLane(w, caller, at, deadline, false)
 }
 
 // AwaitLane goes on with a call that C has asked over a lane, which it holds and gives up, and for which it
-// has waited since began, a time of CLOCK_MONOTONIC; 0: not yet. It is false as askLane is.
+// has waited since began, a time of CLOCK_MONOTONIC; 0: not yet. It is false where the call is to be run, with
+// the Timeout that it has then.
 func (c *Call) AwaitLane(w *Worker, lanes uint32, at int, began int64) bool {
 	c.clearResults()
 	caller := lane.At(lanes)
@@ -194,7 +196,11 @@ func (c *Call) AwaitLane(w *Worker, lanes uint32, at int, began int64) bool {
 	if began != 0 {
 		deadline -= clock.Now() - began
 	}
-	return c.endLane(w, caller, at, deadline, began != 0)
+	if c.endLane(w, caller, at, deadline, began != 0) {
+		return true
+	}
+	c.Timeout, c.framed = max(clock.Until(deadline), 1), true
+	return false
 }
 
 // LeaveLane gives a lane up that C holds.
