@@ -570,7 +570,11 @@ dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_er
  * many they are: each of a DCF_UDF_NATIVE function that does not update, and is DCF_UDF_SHORT or
  * was asked for by DCF_CALL_INLINE, on one vertex that is here. The rest is as it was: to be run or
  * submitted. For callers that must not wait: event loops, holders of a lock that functions take. A
- * function that spawns ran in vain: what it spawned might have to be waited for. */
+ * function that spawns ran in vain: what it spawned might have to be waited for.
+ *
+ * One call of a short function on a vertex of another worker of this host is tried, too, for some
+ * microseconds. Where the thread then runs that very call, before any other one, it goes on with
+ * what was asked: the answer may be as of the try. */
 dcf_status dcf_call_try(dcf_worker worker, dcf_call* calls, size_t count, size_t* done_out,
                         dcf_error* error);
 

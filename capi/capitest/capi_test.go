@@ -16,7 +16,7 @@ import (
 	"dcf/capi/capitest"
 )
 
-var seed = flag.Uint64("seed", 0, "seed of the stress test; 0: a new one")
+var seed = flag.Uint64("seed", 0, "seed of the tests at random; 0: a new one")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -39,8 +39,11 @@ func testLibrary(t *testing.T, l capitest.Library, stressRounds int) {
 		name := strings.TrimSuffix(filepath.Base(source), ".c")
 		t.Run(name, func(t *testing.T) {
 			var arguments []string
-			if name == "stress" {
-				arguments = []string{strconv.Itoa(stressRounds), fmt.Sprint(stressSeed(t))}
+			switch name {
+			case "stress":
+				arguments = []string{strconv.Itoa(stressRounds), fmt.Sprint(aSeed(t))}
+			case "small":
+				arguments = []string{fmt.Sprint(aSeed(t))}
 			}
 			program, err := l.Compile(root, folder, source)
 			require.NoError(t, err)
@@ -52,7 +55,7 @@ func testLibrary(t *testing.T, l capitest.Library, stressRounds int) {
 	}
 }
 
-func stressSeed(t *testing.T) uint64 {
+func aSeed(t *testing.T) uint64 {
 	if *seed == 0 {
 		*seed = rand.Uint64()>>1 + 1
 	}
