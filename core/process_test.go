@@ -47,6 +47,8 @@ func playRole(role string) int {
 		return fetchShort()
 	case "server":
 		return serveForever(parent)
+	case "listener":
+		return serve(parent)
 	}
 	panic(role)
 }
@@ -100,6 +102,28 @@ func (c *child) expect(t testing.TB, want byte) {
 		require.NoError(t, err, "%s", c.stderr)
 	}
 	require.Equal(t, string(want), string(said[:]))
+}
+
+// serve is a server with all that callers call. It says 'L' when it listens.
+func serve(parent <-chan struct{}) int {
+	w, err := Open(Options{NodeID: 1, Listen: []string{os.Getenv(addressVariable)}, UDFs: shared()})
+	if err == nil {
+		err = furnish(w)
+	}
+	if err == nil {
+		var v *Vertex
+		v, err = w.Put(PutOptions{Name: "counter0"}, vertex.Int64Batch("x", 0))
+		if err == nil {
+			v.Release()
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	say('L')
+	<-parent
+	return 0
 }
 
 func say(b byte) { _, _ = os.Stdout.Write([]byte{b}) }
