@@ -85,6 +85,37 @@ func TestPeerVanishes(t *testing.T) {
 	}
 }
 
+// Who reads a connection when its session ends may let go of it late: it is closed all the same.
+func TestLateReader(t *testing.T) {
+	eachScheme(t, func(t *testing.T, scheme string) {
+		_, address := listening(t, scheme, newHandler(nil))
+		mine := newHandler(nil)
+		n, p := dialled(t, address, func(c *Config) { c.Handler = mine })
+		first := 0
+		const rounds = 8
+		for round := range rounds {
+			mine.expect(t, "up 1")
+			l := p.connected().call.Load()
+			require.True(t, l.acquire(patience))
+			l.session.fail(status.Errorf(status.Unavailable, "the test ends it"))
+			require.Eventually(t, func() bool { // it was waited for, but not for long
+				return l.control(wire.KindPing, 0) != nil
+			}, patience, time.Millisecond)
+			l.pass()
+			mine.expect(t, "down 1")
+			if round == 0 {
+				first = descriptors()
+			}
+			if round+1 < rounds {
+				var err error
+				p, err = n.Dial(address, soon())
+				require.NoError(t, err)
+			}
+		}
+		require.Eventually(t, func() bool { return descriptors() < first+rounds-1 }, patience, tick)
+	})
+}
+
 func TestReconnect(t *testing.T) {
 	_, address := listening(t, "tcp", newHandler(echo))
 	px, address := newProxy(t, address)

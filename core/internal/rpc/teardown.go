@@ -43,10 +43,14 @@ const grace = 2 * transport.Slice
 // first: a node that closes says so on one connection while its last answer is on another.
 func (s *session) teardown(links []*link, reason *status.Error) {
 	defer s.node.work.Done()
-	var leads []*link
+	var leads, late []*link
 	until := clock.After(grace)
 	for _, l := range links {
-		if l.served || !l.acquire(max(clock.Until(until), time.Microsecond)) {
+		if l.served {
+			continue
+		}
+		if !l.acquire(max(clock.Until(until), time.Microsecond)) {
+			late = append(late, l)
 			continue
 		}
 		leads = append(leads, l)
@@ -64,6 +68,11 @@ func (s *session) teardown(links []*link, reason *status.Error) {
 		transport.Drain(l.conn)
 	}
 	s.abandon(reason)
+	for _, l := range late { // whoever leads finds it ended, or somebody else has to: so that it is closed
+		for !l.acquire(transport.Slice) {
+		}
+		transport.Drain(l.conn)
+	}
 	close(s.gone)
 	s.node.ended(s, reason)
 }
