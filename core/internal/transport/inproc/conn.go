@@ -185,25 +185,31 @@ func (c *conn) Next(wait time.Duration) (wire.SessionHeader, error) {
 
 // Take moves the frame that Next announced.
 func (c *conn) Take(in *transport.Inbound) error {
-	p := c.pop()
+	p, ok := c.pop()
+	if !ok {
+		return c.reason()
+	}
 	in.Move(&p.frame, p.bytes)
 	return nil
 }
 
 // Skip drops the frame that Next announced.
 func (c *conn) Skip() {
-	p := c.pop()
-	transport.ReleaseBatches(p.frame.Message)
+	if p, ok := c.pop(); ok {
+		transport.ReleaseBatches(p.frame.Message)
+	}
 }
 
-func (c *conn) pop() parcel {
+// pop takes the frame that Next announced out of the queue, where it is not any more if the connection was
+// aborted in between.
+func (c *conn) pop() (p parcel, ok bool) {
 	in := &c.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.first == len(in.frames) { // it was aborted in between
-		return parcel{}
+	if in.first == len(in.frames) {
+		return p, false
 	}
-	p := in.frames[in.first]
+	p = in.frames[in.first]
 	in.frames[in.first] = parcel{}
 	if in.first++; in.first == len(in.frames) {
 		in.frames, in.first = in.frames[:0], 0
@@ -213,7 +219,7 @@ func (c *conn) pop() parcel {
 	c.framesReceived.Add(1)
 	c.bytesReceived.Add(uint64(p.bytes))
 	in.room.Broadcast()
-	return p
+	return p, true
 }
 
 // Ready says whether a frame is here.

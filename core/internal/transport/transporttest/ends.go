@@ -81,6 +81,23 @@ func testFinish(t *testing.T, s Subject) {
 	}
 }
 
+// A frame that was announced when its receiver aborted is taken whole, or not at all.
+func testAbortBeforeTake(t *testing.T, s Subject) {
+	near, far := connect(t, s)
+	send(t, near, frame(1, wire.Operation{Name: "it"}))
+	require.NoError(t, near.Flush())
+	next(t, far)
+	far.Abort(status.Errorf(status.Unavailable, "enough"))
+	var in transport.Inbound
+	defer in.Clear()
+	if err := far.Take(&in); err != nil {
+		require.ErrorIs(t, err, status.Unavailable)
+	} else {
+		require.Equal(t, "it", in.Frame.Message.(*wire.Operation).Name)
+	}
+	requireEnd(t, far)
+}
+
 // Whatever an end is doing when it or the other one vanishes: it learns of it, and nothing is left.
 func testAbortInAnyState(t *testing.T, s Subject) {
 	batch := vertex.Int64Batch("n", make([]int64, 4<<20)...)

@@ -59,6 +59,7 @@ func Run(t *testing.T, s Subject) {
 		{"CloseGivesUp", testCloseGivesUp},
 		{"AbortInAnyState", testAbortInAnyState},
 		{"Finish", testFinish},
+		{"AbortBeforeTake", testAbortBeforeTake},
 		{"FirstReasonCounts", testFirstReasonCounts},
 		{"Written", testWritten},
 		{"Counters", testCounters},
