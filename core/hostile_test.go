@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -77,6 +78,10 @@ func (s sharedWords) spoil() {
 func spoilRing(words []uint32) {
 	const header, slots, slot = 1024, 16384, 16
 	at := rand.IntN(2) * len(words) / 2
+	if rand.IntN(4) == 0 {
+		forge(words[at+header:at+header+slots], slot)
+		return
+	}
 	switch rand.IntN(8) {
 	case 0, 1: // a word of the header that is in use lies at the start of a line
 		at += rand.IntN(20) * slot
@@ -92,6 +97,19 @@ func spoilRing(words []uint32) {
 		at += header + slots + rand.IntN(len(words)/2-header-slots)
 	}
 	change(words, at)
+}
+
+// forge adds a message of any kind and length behind the last one in slots of so many words.
+func forge(slots []uint32, slot int) {
+	const data = 56 // bytes in a slot
+	last := uint64(0)
+	for i := 0; i < len(slots); i += slot {
+		last = max(last, *(*uint64)(unsafe.Pointer(&slots[i])))
+	}
+	number := last>>16 + max((last&0xff+data-1)/data, 1) // counts from one
+	word := number<<16 | rand.Uint64N(10)<<8 | rand.Uint64N(256)
+	at := int(number-1) * slot % len(slots)
+	atomic.StoreUint64((*uint64)(unsafe.Pointer(&slots[at])), word)
 }
 
 func change(words []uint32, at int) {

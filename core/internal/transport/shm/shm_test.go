@@ -38,20 +38,26 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 		if n := mappings(); code == 0 && n > 0 {
-			fmt.Fprintf(os.Stderr, "the memory of %d connections is still mapped\n", n)
+			fmt.Fprintf(os.Stderr, "the memory of %d connections, or segments, is still mapped\n", n)
 			code = 1
 		}
 		os.Exit(code)
 	}))
 }
 
-// mappings counts the connections whose memory is mapped.
+// mappings counts the connections whose memory is mapped, and the segments that are to be read.
 func mappings() int {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		panic(err)
 	}
-	return strings.Count(string(maps), "memfd:dcf-ring")
+	n := 0
+	for line := range strings.Lines(string(maps)) {
+		if strings.Contains(line, "memfd:dcf-ring") || strings.Contains(line, " r--s ") && strings.Contains(line, "/memfd:") {
+			n++
+		}
+	}
+	return n
 }
 
 var names atomic.Uint64
