@@ -1,10 +1,13 @@
 package core
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -195,52 +198,55 @@ func TestLentTablesCount(t *testing.T) {
 	}, patience, time.Millisecond)
 }
 
-// fetchShort is a client that runs out of descriptors and makes its calls all the same. It says
-// 'F' when that is done.
-func fetchShort() (code int) {
-	err := func() error {
-		w, err := Open(Options{Join: []string{os.Getenv(addressVariable)}, UDFs: shared(), Timeout: patience})
-		if err != nil {
-			return err
-		}
-		c, err := newCaller(w, os.Getenv(counterVariable))
-		if err == nil {
-			err = c.ask()
-		}
-		if err != nil {
-			return err
-		}
-		restore, err := exhaust()
-		if err != nil {
-			return err
-		}
-		for until := time.Now().Add(patience); ; {
-			err := c.fetch()
-			if err == nil {
-				break
-			}
-			fmt.Fprintln(os.Stderr, err)
-			if status.Of(err) != status.Exhausted && status.Of(err) != status.Unavailable || time.Now().After(until) {
-				return err
-			}
-		}
-		if err := c.all(); err != nil {
-			return err
-		}
-		if err := restore(); err != nil {
-			return err
-		}
-		if n := mappedToRead(); n > 0 {
-			return fmt.Errorf("%d segments are mapped", n)
-		}
-		return nil
-	}()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+// callShort is a client that runs out of descriptors and makes its calls all the same.
+func callShort() error {
+	c, err := openCaller(Options{})
+	if err == nil {
+		err = c.ask()
 	}
-	say('F')
-	return 0
+	if err != nil {
+		return err
+	}
+	restore, err := exhaust()
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(patience)
+	for err = c.fetch(); err != nil; err = c.fetch() {
+		fmt.Fprintln(os.Stderr, err)
+		if status.Of(err) != status.Exhausted && status.Of(err) != status.Unavailable || time.Now().After(until) {
+			return err
+		}
+	}
+	if err := errors.Join(c.all(), restore()); err != nil {
+		return err
+	}
+	if n := mappedToRead(); n > 0 {
+		return fmt.Errorf("%d segments are mapped", n)
+	}
+	return nil
+}
+
+// callPoor is a client that has no memory which it could lend.
+func callPoor() error {
+	c, err := openCaller(Options{SharedLimit: 1})
+	for i := 0; i < 10 && err == nil; i++ {
+		err = c.all()
+	}
+	if u := arena.Shared(); err == nil && (u.Segments > 0 || u.Refused == 0) {
+		err = fmt.Errorf("%d segments are there, and %d blocks are elsewhere", u.Segments, u.Refused)
+	}
+	return err
+}
+
+// openCaller opens a client and what it calls.
+func openCaller(o Options) (*caller, error) {
+	o.Join, o.UDFs, o.Timeout = []string{os.Getenv(addressVariable)}, shared(), patience
+	w, err := Open(o)
+	if err != nil {
+		return nil, err
+	}
+	return newCaller(w, os.Getenv(counterVariable))
 }
 
 // exhaust leaves this process one descriptor until restore is called.
@@ -261,12 +267,36 @@ func exhaust() (restore func() error, err error) {
 	}
 }
 
-// A client that has no descriptors to map what it is lent fetches tables all the same.
-func TestClientWithoutDescriptors(t *testing.T) {
+// Clients that have no descriptors to map what they are lent, or no memory to lend, call all the same.
+func TestClientsThatCannotShare(t *testing.T) {
 	_, address, _ := sharing(t, 1)
-	c := start(t, "short", addressVariable+"="+address, counterVariable+"=counter0")
-	defer c.kill()
-	c.expect(t, 'F')
+	for _, role := range []string{"short", "poor"} {
+		t.Run(role, func(t *testing.T) {
+			c := start(t, role, addressVariable+"="+address, counterVariable+"=counter0")
+			_, err := io.ReadAll(c.out)
+			require.NoError(t, err)
+			c.reap()
+			require.True(t, c.ProcessState.Success(), "%v: %s", c.ProcessState, c.stderr)
+		})
+	}
+}
+
+// A process of another user gets nothing of this one's.
+func TestClientOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it needs to become another user")
+	}
+	const nobody = 65534
+	server, address, counts := sharing(t, 1)
+	open(t, Options{Join: []string{address}}) // what a first client brings with it stays
+	before := held(server)
+	c := startAs(t, &syscall.Credential{Uid: nobody, Gid: nobody}, "client", addressVariable+"="+address,
+		counterVariable+"=counter0")
+	said, err := io.ReadAll(c.out)
+	require.NoError(t, err)
 	c.reap()
-	require.True(t, c.ProcessState.Success(), "%v: %s", c.ProcessState, c.stderr)
+	require.Empty(t, said)
+	require.Contains(t, c.stderr.String(), "only processes of user 65534 may share memory with this one")
+	require.Zero(t, number(t, server, "value", counts[0]))
+	settle(t, server, nil, before)
 }

@@ -44,7 +44,9 @@ func playRole(role string) int {
 	case "hostile":
 		return spoil(parent)
 	case "short":
-		return fetchShort()
+		return exitCode(callShort())
+	case "poor":
+		return exitCode(callPoor())
 	case "server":
 		return serveForever(parent)
 	case "listener":
@@ -63,9 +65,15 @@ type child struct {
 }
 
 func start(t testing.TB, role string, variables ...string) *child {
-	c := &child{Cmd: exec.Command(os.Args[0]), stderr: new(bytes.Buffer)}
+	return startAs(t, nil, role, variables...)
+}
+
+// startAs starts a process of another user; nil: this one.
+func startAs(t testing.TB, user *syscall.Credential, role string, variables ...string) *child {
+	c := &child{Cmd: exec.Command("/proc/self/exe"), stderr: new(bytes.Buffer)}
 	c.Env = append(append(os.Environ(), roleVariable+"="+role), variables...)
 	c.Stderr = c.stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -123,6 +131,14 @@ func serve(parent <-chan struct{}) int {
 	}
 	say('L')
 	<-parent
+	return 0
+}
+
+func exitCode(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return 0
 }
 
