@@ -208,6 +208,8 @@ dcf_status dcf_call_run(dcf_worker worker, dcf_call* calls, size_t count, dcf_er
   if (calls && count && count <= DCF_CAPI_MAX_CALLS && calls->struct_size == sizeof *calls &&
       !dcf_native_in_update()) {
     done = count == 1 && dcf_capi_small(worker.handle, calls, 0) ? 1 : run_first(&r, calls, count);
+    if (done < count && count > 1)
+      done += dcf_capi_small_many(worker.handle, calls + done, count - done);
     if (done == count) return DCF_OK;
   }
   return dcf_capi_run(worker, calls, count, done, error);

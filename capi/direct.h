@@ -74,4 +74,8 @@ static inline void give_more(dcf_call_more* more, uint64_t version, uint64_t nod
  * dcf_capi_small of this thread, if that is for the same call. */
 int dcf_capi_small(uint64_t worker, dcf_call* c, int tries);
 
+/* Runs the first calls, up to one that is not small or that goes to another worker, and says how
+ * many they were. All of them are asked before any answer is waited for. */
+size_t dcf_capi_small_many(uint64_t worker, dcf_call* calls, size_t count);
+
 #endif

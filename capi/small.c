@@ -65,15 +65,19 @@ static inline int64_t now_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Whether a call is one that a lane can carry, as far as it says so itself. */
+static inline int is_small(const dcf_call* c) {
+  return is_plain(c) && !(c->flags & DCF_CALL_HERE) && c->timeout_ns >= 0 &&
+         c->arguments.size <= DCF_LANE_REQUEST_BYTES - BUDGET_BYTES;
+}
+
 /* Looks up where a call goes; 0 where C does not know. */
 static inline int address(uint64_t worker, const dcf_call* c, asking* a) {
   if (c->target_count != 1 || !c->targets) return 0;
   const uint64_t target = c->targets->handle;
   entry* route = entry_at(&dcf_capi_routes, target);
-  if (!route || atomic_load(&route->handle) != target) return 0;
-  if (!is_plain(c) || (c->flags & DCF_CALL_HERE) || c->timeout_ns < 0 ||
-      c->arguments.size > DCF_LANE_REQUEST_BYTES - BUDGET_BYTES)
-    return 0;
+  if (!route || atomic_load(&route->handle) != target || !is_small(c)) return 0;
+  a->began = 0;
   uint64_t owner, function_owner, node;
   a->lanes = (dcf_lanes*)atomic_load(&route->object);
   owner = atomic_load(&route->word);
@@ -110,22 +114,27 @@ static inline int take_at(asking* a, uint32_t at) {
   return atomic_compare_exchange_strong(&a->lanes->lanes[at].holder, &is_free, is_free | 1);
 }
 
-/* Takes a lane; 0 where none is free, or nobody serves them. */
-static inline int take(asking* a) {
-  for (uint32_t at = 0; at < DCF_LANES; at++) {
+/* Takes a free lane from `from` on, before `to`; 0 where there is none, or nobody serves them. */
+static inline int take_from(asking* a, uint32_t from, uint32_t to) {
+  for (uint32_t at = from; at < to; at++) {
     if (!take_at(a, at)) continue;
     if (!atomic_load_explicit(&a->lanes->ended, memory_order_relaxed) &&
-        atomic_load_explicit(&a->lanes->area->served, memory_order_relaxed) && answered(a)) {
-      const uint32_t bit = 1u << at;
-      if (!(atomic_load_explicit(&a->lanes->used, memory_order_relaxed) & bit)) {
-        atomic_fetch_or(&a->lanes->used, bit);
-        atomic_fetch_or(&a->lanes->area->used, bit);
-      }
+        atomic_load_explicit(&a->lanes->area->served, memory_order_relaxed) && answered(a))
       return 1;
-    }
     leave(a); /* the answer to a call that was given up is still to come */
   }
   return 0;
+}
+
+/* Takes a watched lane. */
+static inline int take(asking* a) {
+  if (!take_from(a, 0, DCF_LANES_WATCHED)) return 0;
+  const uint32_t bit = 1u << a->at;
+  if (!(atomic_load_explicit(&a->lanes->used, memory_order_relaxed) & bit)) {
+    atomic_fetch_or(&a->lanes->used, bit);
+    atomic_fetch_or(&a->lanes->area->used, bit);
+  }
+  return 1;
 }
 
 static inline void count(_Atomic uint64_t* counter, uint64_t n) {
@@ -147,7 +156,12 @@ static __attribute__((noinline)) void wake(const dcf_lanes* lanes) {
   }
 }
 
-/* Writes the call and wakes the server, if that sleeps. */
+/* Wakes the server, if it sleeps, after it was asked. */
+static inline void rouse(const dcf_lanes* lanes) {
+  if (atomic_load(lanes->asleep) != DCF_LANE_AWAKE) wake(lanes);
+}
+
+/* Writes the call. What is loaded after it may have been loaded before. */
 static inline void ask(const asking* a, const dcf_call* c) {
   dcf_lane* lane = &a->lanes->lanes[a->at];
   dcf_lane_request* r = &pair_of(a)->request;
@@ -166,9 +180,10 @@ static inline void ask(const asking* a, const dcf_call* c) {
   lane->number++;
   count(&lane->calls, 1);
   count(&lane->sent, REQUEST_BYTES + size);
-  atomic_store(&r->word, lane->number << DCF_LANE_NUMBER_SHIFT |
-                             (uint64_t)kind << DCF_LANE_KIND_SHIFT | size);
-  if (atomic_load(a->lanes->asleep) != DCF_LANE_AWAKE) wake(a->lanes);
+  atomic_store_explicit(
+      &r->word,
+      lane->number << DCF_LANE_NUMBER_SHIFT | (uint64_t)kind << DCF_LANE_KIND_SHIFT | size,
+      memory_order_release);
 }
 
 /* Polls for the answer, and says whether it is here. */
@@ -297,6 +312,12 @@ static inline int await(asking* a, int64_t timeout_ns) {
   return sleep_for(a, timeout_ns);
 }
 
+/* Waits for the answer and makes it the call's result, in Go where that takes long. */
+static inline void finish(uint64_t worker, asking* a, dcf_call* c) {
+  if (!await(a, c->timeout_ns) || !take_in(a, c, 0))
+    dcf_capi_await(worker, c, a->lanes->index, a->at, a->began);
+}
+
 /* Waits as long as a try may, and keeps what it asked for the next run. */
 static int try_for(const asking* a, dcf_call* c) {
   const int64_t spin = a->lanes->spin_ns;
@@ -318,14 +339,71 @@ int dcf_capi_small(uint64_t worker, dcf_call* c, int tries) {
     tried.call = NULL;
     return 0;
   }
-  a.began = 0;
   if (!tried.call || tries || !go_on(&a, c)) {
     tried.call = NULL;
     if (!take(&a)) return 0;
     ask(&a, c);
+    atomic_thread_fence(memory_order_seq_cst);
+    rouse(a.lanes);
     if (tries) return try_for(&a, c);
   }
-  if (!await(&a, c->timeout_ns) || !take_in(&a, c, 0))
-    dcf_capi_await(worker, c, a.lanes->index, a.at, a.began);
+  finish(worker, &a, c);
   return 1;
+}
+
+/* ---- Many calls ------------------------------------------------------------ */
+
+/* After how many calls the bell rings: the server begins with them while more are written. */
+#define BELL_EVERY 16
+
+/* Looks up where a call goes that follows another one; 0 where that is somewhere else. */
+static inline int address_next(uint64_t worker, const dcf_call* c, const asking* last, asking* a) {
+  const dcf_call* before = c - 1;
+  if (c->target_count == 1 && c->targets && c->targets->handle == before->targets->handle &&
+      c->udf.handle == before->udf.handle && is_small(c)) {
+    *a = *last;
+    return 1;
+  }
+  return address(worker, c, a) && a->lanes == last->lanes && a->number == last->number;
+}
+
+static inline void ring(dcf_lanes* lanes, uint64_t* bell) {
+  atomic_fetch_or(&lanes->area->bell, *bell);
+  *bell = 0;
+  rouse(lanes);
+}
+
+/* Asks the first calls, as many as go over lanes of one connection and as it has lanes. */
+static size_t ask_many(uint64_t worker, const dcf_call* calls, size_t count, asking* all) {
+  uint64_t bell = 0;
+  uint32_t at = DCF_LANES_WATCHED;
+  size_t n = 0;
+  for (; n < count; n++) {
+    asking* a = &all[n];
+    if (!(n ? address_next(worker, &calls[n], a - 1, a) : address(worker, calls, a)) ||
+        !take_from(a, at, DCF_LANES))
+      break;
+    at = a->at + 1;
+    ask(a, &calls[n]);
+    bell |= (uint64_t)1 << (a->at - DCF_LANES_WATCHED);
+    if (n % BELL_EVERY == BELL_EVERY - 1) ring(a->lanes, &bell);
+  }
+  if (bell) ring(all->lanes, &bell);
+  return n;
+}
+
+size_t dcf_capi_small_many(uint64_t worker, dcf_call* calls, size_t count) {
+  asking all[DCF_LANES_BELLED];
+  size_t done = 0, n = DCF_LANES_BELLED;
+  tried.call = NULL;
+  while (done < count && n == DCF_LANES_BELLED) { /* else the next is for another connection */
+    n = count - done < DCF_LANES_BELLED ? count - done : DCF_LANES_BELLED;
+    n = ask_many(worker, calls + done, n, all);
+    for (size_t i = 0; i < n; i++) {
+      if (i + 1 < n) __builtin_prefetch(&pair_of(&all[i + 1])->reply);
+      finish(worker, &all[i], &calls[done + i]);
+    }
+    done += n;
+  }
+  return done;
 }

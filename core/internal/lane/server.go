@@ -65,6 +65,7 @@ type Server struct {
 	rung           uint64                 // belled lanes that are still to be looked at
 	sent, received atomic.Uint64
 	calls          atomic.Uint64
+	barrier        atomic.Uint64
 }
 
 // NewServer gives the serving end of new lanes. Nobody calls before Serve.
@@ -105,18 +106,22 @@ func (s *Server) called(lane int) bool {
 // Take takes calls, as many as are here and have room, and says how many. One that cannot be is
 // status.Corrupt.
 func (s *Server) Take(calls []Call) (n int, err error) {
+	bytes := 0
 	for n < len(calls) {
 		at := s.next()
 		if at < 0 {
 			break
 		}
-		if err := s.take(at, &calls[n]); err != nil {
+		size, err := s.take(at, &calls[n])
+		if err != nil {
 			return 0, err
 		}
+		bytes += requestBytes + size
 		n++
 	}
 	if n > 0 {
 		s.calls.Add(uint64(n))
+		s.received.Add(uint64(bytes))
 	}
 	return n, nil
 }
@@ -141,12 +146,13 @@ func (s *Server) next() int {
 }
 
 // take copies the call that is on a lane.
-func (s *Server) take(at int, c *Call) error {
+func (s *Server) take(at int, c *Call) (size int, err error) {
 	r := &s.area.Lanes[at].Request
 	word := r.Word.Load()
-	size, kind := int(uint8(word)), uint8(word>>cdata.LaneKindShift)
+	size = int(uint8(word))
+	kind := uint8(word >> cdata.LaneKindShift)
 	if size > len(c.data) || kind > cdata.LaneHurried || kind == cdata.LaneHurried && size < budgetBytes {
-		return status.Errorf(status.Corrupt, "a call of kind %d has %d bytes, at most %d are possible",
+		return 0, status.Errorf(status.Corrupt, "a call of kind %d has %d bytes, at most %d are possible",
 			kind, size, len(c.data))
 	}
 	s.numbers[at]++
@@ -162,44 +168,57 @@ func (s *Server) take(at int, c *Call) error {
 		c.Budget = int64(binary.LittleEndian.Uint64(c.Arguments))
 		c.Arguments = c.Arguments[budgetBytes:]
 	}
-	s.received.Add(uint64(requestBytes + size))
-	return nil
+	return size, nil
 }
 
 // fewBytes is how many bytes of data stand beside the rest of a request, and are copied without a call.
 const fewBytes = 16
 
-// Answer answers calls, and wakes their callers where they sleep. The memory must be mapped.
+const wordBytes = 8
+
+// Answer answers calls, at most MaxTogether, and wakes their callers where they sleep. The memory must be mapped.
 func (s *Server) Answer(calls []Call, answers []Answer) {
+	var words [MaxTogether]uint64
+	bytes := 0
 	for i := range calls {
-		s.answer(&calls[i], &answers[i])
+		kind, size := s.write(&calls[i], &answers[i])
+		words[i] = word(calls[i].number, kind, size)
+		bytes += replyBytes + size
+	}
+	s.sent.Add(uint64(bytes)) // before a caller may ask for it
+	for i := range calls {
+		store(&s.area.Lanes[calls[i].lane].Reply.Word, words[i])
+	}
+	// Who goes to sleep says so and then looks: this looks in the other order.
+	s.barrier.Add(1)
+	for i := range calls {
+		if asleep := &s.area.Lanes[calls[i].lane].Asleep; atomic.LoadUint32(asleep) != cdata.LaneAwake {
+			ring.Wake(asleep)
+		}
 	}
 }
 
-func (s *Server) answer(c *Call, a *Answer) {
-	pair := &s.area.Lanes[c.lane]
-	kind, size := uint8(cdata.LaneElsewhere), 1
-	r := &pair.Reply
+// write writes an answer but for its word.
+func (s *Server) write(c *Call, a *Answer) (kind uint8, size int) {
+	r := &s.area.Lanes[c.lane].Reply
 	r.Version = a.Version
 	switch {
+	case a.Ran && len(a.Part) == wordBytes: // a number, mostly: copied without a call
+		*(*[wordBytes]byte)(r.Data[:]) = [wordBytes]byte(a.Part)
+		return cdata.LaneBytes, wordBytes
 	case a.Ran && a.HasPart:
-		kind, size = cdata.LaneBytes, copy(r.Data[:], a.Part)
+		return cdata.LaneBytes, copy(r.Data[:], a.Part)
 	case a.Ran:
-		kind, size = cdata.LaneNothing, 0
+		return cdata.LaneNothing, 0
 	case a.Failure != nil:
 		binary.LittleEndian.PutUint32(r.Data[:], uint32(a.Failure.Code))
-		kind, size = cdata.LaneFailed, codeBytes+copy(r.Data[codeBytes:], a.Failure.Message)
-	default:
-		r.Data[0] = 0
-		if a.Never {
-			r.Data[0] = 1
-		}
+		return cdata.LaneFailed, codeBytes + copy(r.Data[codeBytes:], a.Failure.Message)
 	}
-	s.sent.Add(uint64(replyBytes + size)) // before the caller may ask for it
-	r.Word.Store(word(c.number, kind, size))
-	if atomic.LoadUint32(&pair.Asleep) != cdata.LaneAwake {
-		ring.Wake(&pair.Asleep)
+	r.Data[0] = 0
+	if a.Never {
+		r.Data[0] = 1
 	}
+	return cdata.LaneElsewhere, 1
 }
 
 // Traffic counts what passed so far.
