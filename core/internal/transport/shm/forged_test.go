@@ -185,8 +185,10 @@ func TestForgedSegments(t *testing.T) {
 					require.True(t, say(&near.sock, w.bytes, w.fd))
 				}
 			}
-			require.NoError(t, far.Park()) // where it listens
-			_, err := await(far)
+			if far.Descriptor() >= 0 { // where it listens
+				far.Return()
+			}
+			_, err := far.Next(0)
 			require.ErrorIs(t, err, status.Corrupt)
 			require.ErrorContains(t, err, test.message)
 			require.Zero(t, mappedSegments())
