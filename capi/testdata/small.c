@@ -396,7 +396,7 @@ static void goes_on(void) {
   }
 }
 
-enum { ARGUMENTS, SIZE, KIND, FUNCTION, VERTEX, BETWEEN, LOCAL, CHANGES };
+enum { ARGUMENTS, SIZE, KIND, FUNCTION, VERTEX, BETWEEN, TRIED, LOCAL, CHANGES };
 
 /* What is another call at the address of the tried one gets its own answer. */
 static void does_not_go_on(void) {
@@ -407,8 +407,9 @@ static void does_not_go_on(void) {
   OK(dcf_vertex_open_name(world.client, text("nine"), &other, &error));
   for (int change = 0; change < CHANGES; change++) {
     latch l = LATCH_INIT, open = LATCH_INIT;
+    const terms plain = {.wish = 'e', .arguments = 3, .buffer = ROOM};
     both f, g;
-    answer a;
+    answer a, between;
     make(&f, &l);
     make(&g, &open);
     latch_open(&open);
@@ -418,7 +419,7 @@ static void does_not_go_on(void) {
     a.call.targets = &other;
     run(&a); /* C knows that vertex, too */
     echoed(&a);
-    const int64_t before = atomic_load(&f.record.runs);
+    const int64_t before = atomic_load(&f.record.runs), of_g = atomic_load(&g.record.runs);
     int64_t value;
     waiting(&a, &f, 24, 0);
     a.wish[8] = 'v'; /* what would be the call whose deadline is the first 8 bytes */
@@ -445,13 +446,15 @@ static void does_not_go_on(void) {
       case BETWEEN:
         another(&g);
         break;
-      case LOCAL: {
-        answer between;
-        const terms t = {.wish = 'e', .arguments = 3, .buffer = ROOM};
-        prepare(&between, f.here, &local, &t);
+      case TRIED:
+        prepare(&between, g.here, &world.vertex, &plain);
+        if (!tries(&between)) run(&between);
+        echoed(&between);
+        break;
+      case LOCAL:
+        prepare(&between, f.here, &local, &plain);
         run(&between);
         echoed(&between);
-      }
     }
     run(&a);
     if (change == KIND) {
@@ -464,6 +467,8 @@ static void does_not_go_on(void) {
       echoed(&a);
     }
     SAME(atomic_load(&f.record.runs) - before, change == FUNCTION ? 1 : change == LOCAL ? 3 : 2);
+    SAME(atomic_load(&g.record.runs) - of_g,
+         change == FUNCTION || change == BETWEEN || change == TRIED);
     unmake(&f);
     unmake(&g);
   }
@@ -1137,6 +1142,13 @@ static void stopped(void) {
     while (reaches(&d, &a) != DCF_OK) SAME(a.call.status, DCF_UNAVAILABLE);
   }
   reaches_over_lanes(&d);
+  do { /* C knows the way anew */
+    const terms t = {.wish = 'e', .arguments = 11, .buffer = ROOM, .more = 1};
+    prepare(&a, d.udf, &d.vertex, &t);
+    if (tries(&a)) break;
+    run(&a);
+  } while (a.call.status == DCF_OK);
+  echoed(&a);
   world.client = near;
   leave(&d);
   SAME(stop(&c), 0);
