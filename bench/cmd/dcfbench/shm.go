@@ -14,7 +14,7 @@ const firstRuns = 20
 // The cases of shared memory whose server runs a function in C, and those that a process measures
 // once.
 var (
-	servedByC = []string{"shm/c-to-c", "shm/64-c", "tree/graphsum-shm"}
+	servedByC = []string{"shm/c-to-c", "shm/64-c", "shm/64-submit-c", "tree/graphsum-shm"}
 	firsts    = []string{"shm/get-64MiB-python", "shm/get-64MiB-rust", "shm/sum-64MiB"}
 )
 
