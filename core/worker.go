@@ -164,12 +164,10 @@ func (w *Worker) Close(timeout time.Duration) error {
 	for _, q := range queues {
 		_ = q.close(deadline)
 	}
-	idle := func() bool { return w.running.Load() == 0 && w.tasks.idle() }
-	for !idle() && clock.Until(deadline) > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	w.idle(deadline)
 	w.disconnect(deadline)
-	if !w.quiesce(deadline) || !idle() {
+	// Calls whose connection ended meanwhile became tasks, which end now.
+	if !w.quiesce(deadline) || !w.idle(deadline) {
 		return status.Errorf(status.Timeout, "functions still run on node %d: what they hold is left "+
 			"behind", w.self.Node)
 	}
@@ -179,6 +177,17 @@ func (w *Worker) Close(timeout time.Duration) error {
 	w.engine.Close()
 	w.store.Close()
 	return nil
+}
+
+// idle waits until no call is under way; false if some are by the deadline.
+func (w *Worker) idle(deadline int64) bool {
+	for w.running.Load() != 0 || !w.tasks.idle() {
+		if clock.Until(deadline) <= 0 {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
 }
 
 // quiesce waits until everything that runs now has ended; false if it does not by the deadline.
