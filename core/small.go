@@ -192,6 +192,7 @@ func (c *Call) AwaitLane(w *Worker, lanes uint32, at int, began int64) bool {
 	if caller == nil {
 		return false
 	}
+	caller.Held(at)
 	deadline := clock.After(w.timeout(c.Timeout))
 	if began != 0 {
 		deadline -= clock.Now() - began
