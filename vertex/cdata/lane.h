@@ -65,7 +65,8 @@ typedef struct dcf_lane_area {
   uint8_t reserved1[124];
   _Atomic uint32_t used; /* the watched lanes that the server has to look at, a bit each */
   uint8_t reserved2[124];
-  _Atomic uint64_t bell; /* the belled lanes on which a call came, a bit each: the server clears it */
+  _Atomic uint64_t
+      bell; /* the belled lanes on which a call came, a bit each: the server clears it */
   uint8_t reserved3[120];
   dcf_lane_pair lanes[DCF_LANES];
 } dcf_lane_area;

@@ -70,7 +70,9 @@ func testFinish(t *testing.T, s Subject) {
 			} else {
 				ended := start(func() error { return wait(c) })
 				c.Finish(status.Errorf(status.Unavailable, "finished"))
-				<-ended
+				if err := <-ended; err != nil {
+					require.ErrorContains(t, err, "finished")
+				}
 			}
 			_, err := await(c)
 			require.ErrorContains(t, err, "finished")
