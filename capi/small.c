@@ -16,6 +16,8 @@
 /* Go's half, weak as in plain.c. */
 extern void dcf_capi_await(uint64_t worker, dcf_call* call, uint32_t lanes, uint32_t at,
                            int64_t began) __attribute__((weak));
+/* Of package arena: whether this process is a forked child, whose lanes are its parent's. */
+extern int dcf_arena_forked(void) __attribute__((weak));
 
 /* What stands beside a request's and a reply's data, and what a request has for a deadline. */
 #define REQUEST_BYTES 48u
@@ -76,7 +78,8 @@ static inline int address(uint64_t worker, const dcf_call* c, asking* a) {
   if (c->target_count != 1 || !c->targets) return 0;
   const uint64_t target = c->targets->handle;
   entry* route = entry_at(&dcf_capi_routes, target);
-  if (!route || atomic_load(&route->handle) != target || !is_small(c)) return 0;
+  if (!route || atomic_load(&route->handle) != target || !is_small(c) || dcf_arena_forked())
+    return 0;
   a->began = 0;
   uint64_t owner, function_owner, node;
   a->lanes = (dcf_lanes*)atomic_load(&route->object);
