@@ -128,12 +128,14 @@ func (s *Server) Take(calls []Call) (n int, err error) {
 
 // next gives a lane on which a call is, or a negative number.
 func (s *Server) next() int {
-	if at := s.watched(); at >= 0 {
-		s.last = at
-		return at
-	}
-	if s.rung == 0 && s.area.Bell.Load() != 0 {
-		s.rung = s.area.Bell.Swap(0)
+	if s.rung == 0 {
+		if at := s.watched(); at >= 0 {
+			s.last = at
+			return at
+		}
+		if s.area.Bell.Load() != 0 {
+			s.rung = s.area.Bell.Swap(0)
+		}
 	}
 	for s.rung != 0 {
 		at := Watched + bits.TrailingZeros64(s.rung)

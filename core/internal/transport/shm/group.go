@@ -34,6 +34,7 @@ type group struct {
 	hot    []*member
 	total  int          // how many members there are, added ones left out
 	words  *futex.Words // nil: the system cannot wait for several
+	laid   []*member    // of sleep: those that were hot before
 	at     int          // the one of hot to look at next
 	round  uint64       // how often hot was looked through
 	over   bool         // closed, and nobody is left: there is nothing to wait for
@@ -318,10 +319,21 @@ func (g *group) sleep(wait time.Duration) *member {
 		g.doze(wait)
 		return g.look()
 	}
+	g.laid = append(g.laid[:0], g.hot...)
 	g.arm()
 	if len(g.hot) == 0 && !g.changed.Load() && !g.over {
 		g.heed(min(wait, transport.Slice))
 	}
+	if len(g.hot) > 0 { // those that were active together will be so again
+		for _, m := range g.laid {
+			if m.armed && g.round-m.active < quietRounds {
+				m.armed = false
+				m.c.Return()
+				g.hot = append(g.hot, m)
+			}
+		}
+	}
+	clear(g.laid)
 	return g.look()
 }
 
