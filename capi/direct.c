@@ -6,8 +6,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "capi.h"
 #include "native.h"
@@ -111,9 +109,7 @@ static inline const dcf_vertex_id* ids_of(const dcf_id_list* list) {
 }
 
 static __attribute__((noinline)) int64_t deadline_of(const dcf_call* c) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+  const int64_t ns = now_ns();
   return c->timeout_ns < INT64_MAX - ns ? ns + c->timeout_ns : INT64_MAX;
 }
 
@@ -158,15 +154,7 @@ static inline int fits(const dcf_call* c, const dcf_native_output* output) {
 /* Writes such an output to its call. */
 static inline void give(const run* r, dcf_call* c, uint64_t version,
                         const dcf_native_output* output) {
-  c->status = DCF_OK;
-  c->effects = DCF_EFFECTS_NONE;
-  c->result_kind = output->part_kind == DCF_NATIVE_PART_BYTES ? DCF_RESULT_BYTES : DCF_RESULT_NONE;
-  c->result_size = output->part_size;
-  if (output->part_size == sizeof(uint64_t)) { /* a number, mostly */
-    memcpy(c->buffer, output->small, sizeof(uint64_t));
-  } else if (output->part_size) {
-    memcpy(c->buffer, output->small, output->part_size);
-  }
+  give_part(c, output->part_kind == DCF_NATIVE_PART_BYTES, output->small, output->part_size);
   if (c->more) give_more(c->more, version, r->node, 0, 0);
 }
 

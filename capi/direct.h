@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
+#include <time.h>
 
 #include "capi.h"
 
@@ -58,7 +60,26 @@ static inline int is_plain(const dcf_call* c) {
                    !more->result_array.release && !more->result_parts.release);
 }
 
-/* Writes what is rarer of the result of such a call. */
+static inline int64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Writes the result of such a call that ran: a part, which fits into its buffer, or none. */
+static inline void give_part(dcf_call* c, int has_part, const void* part, size_t size) {
+  c->status = DCF_OK;
+  c->effects = DCF_EFFECTS_NONE;
+  c->result_kind = has_part ? DCF_RESULT_BYTES : DCF_RESULT_NONE;
+  c->result_size = size;
+  if (size == sizeof(uint64_t)) { /* a number, mostly */
+    memcpy(c->buffer, part, sizeof(uint64_t));
+  } else if (size) {
+    memcpy(c->buffer, part, size);
+  }
+}
+
+/* Writes what is rarer of the result. */
 static inline void give_more(dcf_call_more* more, uint64_t version, uint64_t node, uint32_t how,
                              uint64_t moved) {
   more->result_version = version;

@@ -61,12 +61,6 @@ static inline void pause_cpu(void) {
 #endif
 }
 
-static inline int64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Whether a call is one that a lane can carry, as far as it says so itself. */
 static inline int is_small(const dcf_call* c) {
   return is_plain(c) && !(c->flags & DCF_CALL_HERE) && c->timeout_ns >= 0 &&
@@ -257,15 +251,7 @@ static inline int take_in(const asking* a, dcf_call* c, int spun) {
   if (!(kind == DCF_LANE_BYTES && size <= DCF_LANE_REPLY_BYTES && size <= c->buffer_size) &&
       !(kind == DCF_LANE_NOTHING && size == 0))
     return 0;
-  c->status = DCF_OK;
-  c->effects = DCF_EFFECTS_NONE;
-  c->result_kind = kind == DCF_LANE_BYTES ? DCF_RESULT_BYTES : DCF_RESULT_NONE;
-  c->result_size = size;
-  if (size == sizeof(uint64_t)) { /* a number, mostly */
-    memcpy(c->buffer, r->data, sizeof(uint64_t));
-  } else if (size) {
-    memcpy(c->buffer, r->data, size);
-  }
+  give_part(c, kind == DCF_LANE_BYTES, r->data, size);
   count(&lane->received, REPLY_BYTES + size);
   if (spun) count(&lane->spun, 1);
   if (c->more) {

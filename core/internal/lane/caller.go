@@ -174,6 +174,9 @@ func (c *Caller) Without(at int, f func()) bool {
 	return true
 }
 
+// count adds to a counter that only the holder of its lane writes.
+func count(counter *atomic.Uint64, n int) { counter.Store(counter.Load() + uint64(n)) }
+
 // Ask sends a call over a taken lane.
 func (c *Caller) Ask(at int, request *Request) {
 	lane, pair := &c.c.Lanes[at], &c.c.Area.Lanes[at]
@@ -186,8 +189,8 @@ func (c *Caller) Ask(at int, request *Request) {
 	}
 	size += copy(r.Data[size:], request.Arguments)
 	lane.Number++
-	lane.Calls.Store(lane.Calls.Load() + 1)
-	lane.Sent.Store(lane.Sent.Load() + uint64(requestBytes+size))
+	count(&lane.Calls, 1)
+	count(&lane.Sent, requestBytes+size)
 	failpoint.Hit(failpoint.CallWritten)
 	r.Word.Store(word(lane.Number, kind, size))
 	failpoint.Hit(failpoint.CallAsked)
@@ -223,7 +226,7 @@ const (
 func (c *Caller) Poll(at int) bool {
 	l := c.c
 	if c.Answered(at) {
-		l.Lanes[at].Spun.Store(l.Lanes[at].Spun.Load() + 1)
+		count(&l.Lanes[at].Spun, 1)
 		return true
 	}
 	if l.SpinNs <= 0 {
@@ -237,7 +240,7 @@ func (c *Caller) Poll(at int) bool {
 	for look := 1; !c.Ended(); look++ {
 		ring.Pause()
 		if c.Answered(at) {
-			l.Lanes[at].Spun.Store(l.Lanes[at].Spun.Load() + 1)
+			count(&l.Lanes[at].Spun, 1)
 			if l.Missed.Load() != 0 {
 				l.Missed.Store(0)
 			}
@@ -294,7 +297,7 @@ func (c *Caller) Reply(at int) (*Answer, error) {
 	copy(to.data[:], r.Data[:size])
 	to.Version = r.Version
 	data := to.data[:size]
-	lane.Received.Store(lane.Received.Load() + uint64(replyBytes+size))
+	count(&lane.Received, replyBytes+size)
 	failpoint.Hit(failpoint.AnswerTaken)
 	switch {
 	case kind == cdata.LaneBytes:

@@ -366,12 +366,12 @@ func TestEndWakesAndCloseWaits(t *testing.T) {
 	other.caller = next // for the cleanup to close
 }
 
-func TestCallsDoNotAllocate(t *testing.T) {
-	w := newWorld(t)
+// exchange gives what makes one call, from the taking of its lane on, and answers it.
+func (w *world) exchange() func() {
 	var calls [1]Call
 	var answers [1]Answer
 	request := Request{Arguments: make([]byte, 16)}
-	require.Zero(t, testing.AllocsPerRun(100, func() {
+	return func() {
 		at, _ := w.caller.Take()
 		w.caller.Ask(at, &request)
 		_, _ = w.server.Take(calls[:])
@@ -381,7 +381,12 @@ func TestCallsDoNotAllocate(t *testing.T) {
 		w.caller.Poll(at)
 		_, _ = w.caller.Reply(at)
 		w.caller.Leave(at)
-	}))
+	}
+}
+
+func TestCallsDoNotAllocate(t *testing.T) {
+	w := newWorld(t)
+	require.Zero(t, testing.AllocsPerRun(100, w.exchange()))
 }
 
 func TestImpossibleMessagesAreRefused(t *testing.T) {
@@ -460,18 +465,8 @@ func FuzzCaller(f *testing.F) {
 
 func BenchmarkCall(b *testing.B) {
 	w := newWorld(b)
-	var calls [1]Call
-	var answers [1]Answer
-	request := Request{Arguments: make([]byte, 16)}
+	exchange := w.exchange()
 	for b.Loop() {
-		at, _ := w.caller.Take()
-		w.caller.Ask(at, &request)
-		_, _ = w.server.Take(calls[:])
-		answers[0].Clear()
-		echo(&calls[0], &answers[0])
-		w.server.Answer(calls[:], answers[:])
-		w.caller.Poll(at)
-		_, _ = w.caller.Reply(at)
-		w.caller.Leave(at)
+		exchange()
 	}
 }
