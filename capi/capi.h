@@ -39,6 +39,10 @@ void dcf_capi_borrow(const struct ArrowSchema* schema, const struct ArrowArray* 
 /* Frees what the last run of a call left in it, but for its ticket. */
 void dcf_capi_clear_results(dcf_call* call);
 
+/* Makes what a call may hold empty, and says that it holds it: before the first of it is written.
+ */
+void dcf_capi_hold(dcf_call_more* more);
+
 /* Limits of limits.go that C needs too. */
 #define DCF_CAPI_MAX_HANDLES (1u << 26)
 #define DCF_CAPI_MAX_CALLS (1u << 20)

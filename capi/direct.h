@@ -54,10 +54,8 @@ static inline int is_plain(const dcf_call* c) {
       c->target_count != 1 || !c->targets || c->ticket || c->private_data ||
       (c->arguments.size && !c->arguments.data) || (c->buffer_size && !c->buffer))
     return 0;
-  return !more || (more->struct_size == sizeof *more && !more->reserved &&
-                   !more->target_arguments && !more->arguments_schema && !more->arguments_array &&
-                   !more->private_data[0] && !more->result_schema.release &&
-                   !more->result_array.release && !more->result_parts.release);
+  return !more || (more->struct_size == sizeof *more && !more->held && !more->target_arguments &&
+                   !more->arguments_schema && !more->arguments_array);
 }
 
 static inline int64_t now_ns(void) {

@@ -107,9 +107,12 @@ func prepare(from *C.dcf_call) error {
 			return err
 		}
 	}
-	if more.private_data[0] != 0 || more.result_schema.release != nil ||
-		more.result_array.release != nil || more.result_parts.release != nil {
+	switch more.held {
+	case 0:
+	case 1:
 		C.dcf_capi_clear_results(from)
+	default:
+		return invalid("call->more->held is %d: start from DCF_CALL_MORE_INIT", more.held)
 	}
 	return nil
 }
@@ -163,9 +166,6 @@ func strayTarget(i int, v *vertexHandle, handle uint64) error {
 // loadMore unpacks what is rarer.
 func (l *lent) loadMore(from *C.dcf_call, to *core.Call) error {
 	more := from.more
-	if more.reserved != 0 {
-		return invalid("call->more->reserved is not zero")
-	}
 	if more.arguments_schema != nil || more.arguments_array != nil {
 		batch, err := copyOf(more.arguments_schema, more.arguments_array)
 		if err != nil {

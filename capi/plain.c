@@ -46,19 +46,29 @@ void dcf_capi_borrow(const struct ArrowSchema* schema, const struct ArrowArray* 
   array_out->release = keep_array;
 }
 
-static void clear_more(dcf_call_more* more) {
-  if (more->private_data[0])
-    dcf_arena_free((void*)(uintptr_t)more->private_data[0], more->private_data[1]);
-  more->private_data[0] = 0;
-  more->private_data[1] = 0;
+static void empty_more(dcf_call_more* more) {
   more->result_bytes = (dcf_bytes){0, 0};
   more->error_detail = (dcf_bytes){0, 0};
-  if (more->result_schema.release) more->result_schema.release(&more->result_schema);
-  if (more->result_array.release) more->result_array.release(&more->result_array);
-  if (more->result_parts.release) more->result_parts.release(&more->result_parts);
   memset(&more->result_schema, 0, sizeof more->result_schema);
   memset(&more->result_array, 0, sizeof more->result_array);
   memset(&more->result_parts, 0, sizeof more->result_parts);
+  memset(more->private_data, 0, sizeof more->private_data);
+}
+
+static void clear_more(dcf_call_more* more) {
+  if (!more->held) return;
+  if (more->private_data[0])
+    dcf_arena_free((void*)(uintptr_t)more->private_data[0], more->private_data[1]);
+  if (more->result_schema.release) more->result_schema.release(&more->result_schema);
+  if (more->result_array.release) more->result_array.release(&more->result_array);
+  if (more->result_parts.release) more->result_parts.release(&more->result_parts);
+  empty_more(more);
+  more->held = 0;
+}
+
+void dcf_capi_hold(dcf_call_more* more) {
+  if (!more->held) empty_more(more);
+  more->held = 1;
 }
 
 void dcf_capi_clear_results(dcf_call* call) {

@@ -57,6 +57,7 @@ func giveError(c *C.dcf_call, err *status.Error) {
 
 // own makes an arena block part of what a call holds.
 func own(more *C.dcf_call_more, block []byte) C.dcf_bytes {
+	C.dcf_capi_hold(more)
 	data := unsafe.Pointer(unsafe.SliceData(block))
 	more.private_data[0] = C.uint64_t(uintptr(data))
 	more.private_data[1] = C.uint64_t(len(block))
@@ -73,12 +74,14 @@ func giveLarge(call *core.Call, c *C.dcf_call) error {
 			return invalid("the result is %d parts, as the function has no merge: give the call `more`, "+
 				"or the function a merge", len(call.Parts))
 		}
+		C.dcf_capi_hold(more)
 		return giveParts(call, &more.result_parts)
 	case call.Result.Batch != nil:
 		c.result_kind = C.DCF_RESULT_ARRAY
 		if more == nil {
 			return invalid("the result is a record batch: give the call `more`")
 		}
+		C.dcf_capi_hold(more)
 		return call.Result.Batch.Export(unsafe.Pointer(&more.result_schema),
 			unsafe.Pointer(&more.result_array))
 	}

@@ -532,33 +532,35 @@ typedef struct dcf_call {
 #define DCF_CALL_INIT {sizeof(dcf_call), 0, {0}, 0, 0, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Results that are Arrow, or larger than `buffer`, need it: else DCF_INVALID_ARGUMENT, and
- * `effects` says what was done all the same. */
+ * `effects` says what was done all the same. What is asked for and what each call tells lie side by
+ * side. The results need not be initialised: those before result_bytes are written by each call
+ * that was run, the others are there while `held` is 1. */
 typedef struct dcf_call_more {
   uint32_t struct_size;
-  uint32_t reserved;
+  uint32_t held; /* 0 at first; 1 while the call holds results that dcf_call_clear frees */
   const dcf_vertex_id* target_ids;            /* used where targets is NULL */
   const dcf_bytes* target_arguments;          /* one a target, or NULL */
   const struct ArrowSchema* arguments_schema; /* arguments as a record batch, borrowed */
   const struct ArrowArray* arguments_array;
   /* results */
-  dcf_bytes result_bytes;
-  struct ArrowSchema result_schema;
-  struct ArrowArray result_array;
-  struct ArrowArrayStream result_parts;
   uint64_t result_version; /* single target: the version read or made */
   uint64_t served_by;      /* the node that folded it */
   uint32_t served_how;     /* 0 in process, 1 shared memory, 2 network */
-  uint32_t reserved2;
+  uint32_t reserved;
   int64_t served_ns;      /* with DCF_CALL_TIMED */
   uint64_t bytes_moved;   /* over shared memory or the network, both ways */
   uint64_t bytes_fetched; /* of those, vertex data brought to the UDF */
+  dcf_bytes result_bytes;
   dcf_bytes error_detail; /* a traceback, whole */
+  struct ArrowSchema result_schema;
+  struct ArrowArray result_array;
+  struct ArrowArrayStream result_parts;
   uint64_t private_data[2];
 } dcf_call_more;
 /* clang-format off */
 #define DCF_CALL_MORE_INIT \
-  {sizeof(dcf_call_more), 0, 0, 0, 0, 0, {0, 0}, {0, 0, 0, 0, 0, 0, 0, 0, 0}, \
-   {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, {0, 0}, {0, 0}}
+  {sizeof(dcf_call_more), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0, 0}, {0, 0}, \
+   {0, 0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, {0, 0}}
 /* clang-format on */
 
 /* Runs calls and returns when all are done: one crossing into the library for `count` of them.
@@ -580,8 +582,8 @@ dcf_status dcf_call_try(dcf_worker worker, dcf_call* calls, size_t count, size_t
 
 /* Frees what a finished call holds: result_bytes, error_detail, and what was not moved out of
  * result_schema, result_array and result_parts; gives its ticket up. The struct can then be used
- * again. Running a call again frees the same, but keeps the ticket. A call without `more` whose
- * ticket is 0 holds nothing. NULL does nothing. */
+ * again. Running a call again frees the same, but keeps the ticket. A call whose ticket is 0 and
+ * that has no `more`, or one that is not `held`, holds nothing. NULL does nothing. */
 void dcf_call_clear(dcf_call* call);
 
 /* A queue of calls under way. Open as many as there are event loops; one thread polls a queue. */

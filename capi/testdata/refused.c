@@ -120,9 +120,10 @@ static void calls(dcf_worker worker, dcf_vertex vertex, dcf_udf udf) {
   more.struct_size = 12;
   FAILS(run(worker, &call, &error), DCF_INVALID_ARGUMENT, "DCF_CALL_MORE_INIT");
   more = (dcf_call_more)DCF_CALL_MORE_INIT;
-  more.reserved = 1;
-  FAILS(run(worker, &call, &error), DCF_INVALID_ARGUMENT, "reserved");
-  more.reserved = 0;
+  more.held = 2;
+  FAILS(run(worker, &call, &error), DCF_INVALID_ARGUMENT,
+        "held is 2: start from DCF_CALL_MORE_INIT");
+  more.held = 0;
   struct ArrowSchema schema = {0};
   more.arguments_schema = &schema;
   FAILS(run(worker, &call, &error), DCF_INVALID_ARGUMENT, "arguments_schema");

@@ -727,23 +727,23 @@ const _: () = {
 #[derive(Debug, Copy, Clone)]
 pub struct dcf_call_more {
     pub struct_size: u32,
-    pub reserved: u32,
+    pub held: u32,
     pub target_ids: *const dcf_vertex_id,
     pub target_arguments: *const dcf_bytes,
     pub arguments_schema: *const ArrowSchema,
     pub arguments_array: *const ArrowArray,
-    pub result_bytes: dcf_bytes,
-    pub result_schema: ArrowSchema,
-    pub result_array: ArrowArray,
-    pub result_parts: ArrowArrayStream,
     pub result_version: u64,
     pub served_by: u64,
     pub served_how: u32,
-    pub reserved2: u32,
+    pub reserved: u32,
     pub served_ns: i64,
     pub bytes_moved: u64,
     pub bytes_fetched: u64,
+    pub result_bytes: dcf_bytes,
     pub error_detail: dcf_bytes,
+    pub result_schema: ArrowSchema,
+    pub result_array: ArrowArray,
+    pub result_parts: ArrowArrayStream,
     pub private_data: [u64; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -752,8 +752,7 @@ const _: () = {
     ["Alignment of dcf_call_more"][::core::mem::align_of::<dcf_call_more>() - 8usize];
     ["Offset of field: dcf_call_more::struct_size"]
         [::core::mem::offset_of!(dcf_call_more, struct_size) - 0usize];
-    ["Offset of field: dcf_call_more::reserved"]
-        [::core::mem::offset_of!(dcf_call_more, reserved) - 4usize];
+    ["Offset of field: dcf_call_more::held"][::core::mem::offset_of!(dcf_call_more, held) - 4usize];
     ["Offset of field: dcf_call_more::target_ids"]
         [::core::mem::offset_of!(dcf_call_more, target_ids) - 8usize];
     ["Offset of field: dcf_call_more::target_arguments"]
@@ -762,30 +761,30 @@ const _: () = {
         [::core::mem::offset_of!(dcf_call_more, arguments_schema) - 24usize];
     ["Offset of field: dcf_call_more::arguments_array"]
         [::core::mem::offset_of!(dcf_call_more, arguments_array) - 32usize];
-    ["Offset of field: dcf_call_more::result_bytes"]
-        [::core::mem::offset_of!(dcf_call_more, result_bytes) - 40usize];
-    ["Offset of field: dcf_call_more::result_schema"]
-        [::core::mem::offset_of!(dcf_call_more, result_schema) - 56usize];
-    ["Offset of field: dcf_call_more::result_array"]
-        [::core::mem::offset_of!(dcf_call_more, result_array) - 128usize];
-    ["Offset of field: dcf_call_more::result_parts"]
-        [::core::mem::offset_of!(dcf_call_more, result_parts) - 208usize];
     ["Offset of field: dcf_call_more::result_version"]
-        [::core::mem::offset_of!(dcf_call_more, result_version) - 248usize];
+        [::core::mem::offset_of!(dcf_call_more, result_version) - 40usize];
     ["Offset of field: dcf_call_more::served_by"]
-        [::core::mem::offset_of!(dcf_call_more, served_by) - 256usize];
+        [::core::mem::offset_of!(dcf_call_more, served_by) - 48usize];
     ["Offset of field: dcf_call_more::served_how"]
-        [::core::mem::offset_of!(dcf_call_more, served_how) - 264usize];
-    ["Offset of field: dcf_call_more::reserved2"]
-        [::core::mem::offset_of!(dcf_call_more, reserved2) - 268usize];
+        [::core::mem::offset_of!(dcf_call_more, served_how) - 56usize];
+    ["Offset of field: dcf_call_more::reserved"]
+        [::core::mem::offset_of!(dcf_call_more, reserved) - 60usize];
     ["Offset of field: dcf_call_more::served_ns"]
-        [::core::mem::offset_of!(dcf_call_more, served_ns) - 272usize];
+        [::core::mem::offset_of!(dcf_call_more, served_ns) - 64usize];
     ["Offset of field: dcf_call_more::bytes_moved"]
-        [::core::mem::offset_of!(dcf_call_more, bytes_moved) - 280usize];
+        [::core::mem::offset_of!(dcf_call_more, bytes_moved) - 72usize];
     ["Offset of field: dcf_call_more::bytes_fetched"]
-        [::core::mem::offset_of!(dcf_call_more, bytes_fetched) - 288usize];
+        [::core::mem::offset_of!(dcf_call_more, bytes_fetched) - 80usize];
+    ["Offset of field: dcf_call_more::result_bytes"]
+        [::core::mem::offset_of!(dcf_call_more, result_bytes) - 88usize];
     ["Offset of field: dcf_call_more::error_detail"]
-        [::core::mem::offset_of!(dcf_call_more, error_detail) - 296usize];
+        [::core::mem::offset_of!(dcf_call_more, error_detail) - 104usize];
+    ["Offset of field: dcf_call_more::result_schema"]
+        [::core::mem::offset_of!(dcf_call_more, result_schema) - 120usize];
+    ["Offset of field: dcf_call_more::result_array"]
+        [::core::mem::offset_of!(dcf_call_more, result_array) - 192usize];
+    ["Offset of field: dcf_call_more::result_parts"]
+        [::core::mem::offset_of!(dcf_call_more, result_parts) - 272usize];
     ["Offset of field: dcf_call_more::private_data"]
         [::core::mem::offset_of!(dcf_call_more, private_data) - 312usize];
 };

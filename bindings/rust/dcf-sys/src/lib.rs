@@ -42,6 +42,26 @@ init! {
     dcf_call_more {}
 }
 
+impl dcf_call_more {
+    /// Writes what a program must write before a call: all but the results, which are the larger
+    /// part of it.
+    ///
+    /// # Safety
+    /// `place` is memory for one.
+    #[inline]
+    pub unsafe fn init(place: *mut Self) {
+        // SAFETY: as promised.
+        unsafe {
+            (*place).struct_size = mem::size_of::<Self>() as u32;
+            (*place).held = 0;
+            (*place).target_ids = core::ptr::null();
+            (*place).target_arguments = core::ptr::null();
+            (*place).arguments_schema = core::ptr::null();
+            (*place).arguments_array = core::ptr::null();
+        }
+    }
+}
+
 impl dcf_bytes {
     /// Lends bytes to the library.
     pub const fn new(bytes: &[u8]) -> Self {

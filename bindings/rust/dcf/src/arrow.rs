@@ -26,8 +26,12 @@ const _: () = {
 pub(crate) struct Exported(Option<Box<(FFI_ArrowSchema, FFI_ArrowArray)>>);
 
 impl Exported {
+    #[inline]
     pub(crate) fn of(batch: Option<&RecordBatch>) -> Result<Self> {
-        let Some(batch) = batch else { return Ok(Self(None)) };
+        batch.map_or(Ok(Self(None)), Self::export)
+    }
+
+    fn export(batch: &RecordBatch) -> Result<Self> {
         let schema = FFI_ArrowSchema::try_from(batch.schema_ref().as_ref())?;
         let array = FFI_ArrowArray::new(&StructArray::from(batch.clone()).into_data());
         Ok(Self(Some(Box::new((schema, array)))))

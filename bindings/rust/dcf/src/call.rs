@@ -134,6 +134,11 @@ impl Arguments {
             Self::None | Self::Batch(_) => &[],
         }
     }
+
+    #[inline]
+    fn batch(&self) -> Option<&RecordBatch> {
+        if let Self::Batch(batch) = self { Some(batch) } else { None }
+    }
 }
 
 /// What a call asks for.
@@ -149,6 +154,43 @@ impl Request<'_> {
     /// The same, with handles that live as long as needed.
     pub(crate) fn into_owned(self) -> Request<'static> {
         Request { targets: self.targets.into_owned(), ..self }
+    }
+
+    #[inline]
+    pub(crate) fn lend(&self) -> Result<Lent> {
+        let mut handles = Vec::new();
+        if let Targets::Many(vertices) = &self.targets {
+            handles.extend(vertices.iter().map(Vertex::raw));
+        }
+        Ok(Lent { handles, batch: Exported::of(self.arguments.batch())? })
+    }
+
+    /// The call as the library takes it. It points into all three, which stay where they are as long
+    /// as it is used.
+    #[inline]
+    pub(crate) fn raw(&self, lent: &mut Lent, slot: &mut Slot) -> sys::dcf_call {
+        let mut raw = sys::dcf_call {
+            flags: self.flags,
+            udf: self.function,
+            timeout_ns: self.timeout_ns,
+            arguments: sys::dcf_bytes::new(self.arguments.bytes()),
+            ..slot.raw()
+        };
+        match &self.targets {
+            Targets::One(vertex) => (raw.targets, raw.target_count) = (vertex.raw(), 1),
+            Targets::Opened(vertex) => (raw.targets, raw.target_count) = (vertex.raw(), 1),
+            Targets::Many(_) => {
+                (raw.targets, raw.target_count) = (lent.handles.as_ptr(), lent.handles.len());
+            }
+            Targets::Ids(ids) => {
+                slot.set_targets(ids.as_ptr().cast());
+                (raw.targets, raw.target_count) = (ptr::null(), ids.len());
+            }
+        }
+        if self.arguments.batch().is_some() {
+            slot.set_arguments(lent.batch.schema(), lent.batch.array());
+        }
+        raw
     }
 }
 
@@ -225,11 +267,15 @@ impl<'a> Call<'a> {
 
     /// What is asked for and of whom, or what is wrong with it.
     #[inline]
-    pub(crate) fn into_request(self) -> Result<(&'a Worker, Request<'a>)> {
-        match self.wrong {
-            None => Ok((self.worker, self.request)),
-            Some(wrong) => Err(wrong),
-        }
+    pub(crate) fn into_request(mut self) -> Result<(&'a Worker, Request<'a>)> {
+        self.check()?;
+        Ok((self.worker, self.request))
+    }
+
+    /// Says what is wrong with its parts.
+    #[inline]
+    fn check(&mut self) -> Result<()> {
+        self.wrong.take().map_or(Ok(()), Err)
     }
 
     /// Makes the call and gives its result: a number, bytes, text, a table, an
@@ -244,13 +290,13 @@ impl<'a> Call<'a> {
     /// ```
     #[inline]
     pub fn run<R: FromResult>(self) -> Result<R> {
-        let (worker, request) = self.timed(R::TIMED).into_request()?;
+        let mut asked = self.timed(R::TIMED);
+        asked.check()?;
         let mut slot = Slot::new();
-        let mut prepared = Prepared::new(request)?;
-        let mut raw = prepared.raw(&mut slot);
-        let count = 1;
-        // SAFETY: what the call points to lies in slot and prepared, which stay where they are.
-        call(|error| unsafe { sys::dcf_call_run(worker.raw(), &mut raw, count, error) })?;
+        let mut lent = asked.request.lend()?;
+        let mut raw = asked.request.raw(&mut lent, &mut slot);
+        // SAFETY: what the call points to lies in asked, lent and slot, which stay where they are.
+        call(|error| unsafe { sys::dcf_call_run(asked.worker.raw(), &mut raw, 1, error) })?;
         Answered::new(&mut raw, &mut slot).take()
     }
 
@@ -288,66 +334,21 @@ pub(crate) fn tried<'a, R: FromResult>(
     request: Request<'a>,
 ) -> Result<Tried<'a, R>> {
     let mut slot = Slot::new();
-    let mut prepared = Prepared::new(request)?;
-    let mut raw = prepared.raw(&mut slot);
+    let mut lent = request.lend()?;
+    let mut raw = request.raw(&mut lent, &mut slot);
     let mut done = 0;
-    // SAFETY: what the call points to lies in slot and prepared, which stay where they are.
+    // SAFETY: what the call points to lies in request, lent and slot, which stay where they are.
     call(|error| unsafe { sys::dcf_call_try(worker.raw(), &mut raw, 1, &mut done, error) })?;
     Ok(match done {
-        0 => Tried::Not(prepared.request),
+        0 => Tried::Not(request),
         _ => Tried::Answered(Answered::new(&mut raw, &mut slot).take()),
     })
 }
 
-/// A request with what the library's structs point to.
-pub(crate) struct Prepared<'a> {
-    request: Request<'a>,
+/// What a request lends to the library besides itself.
+pub(crate) struct Lent {
     /// The handles of many targets side by side.
     handles: Vec<sys::dcf_vertex>,
     /// Arguments that are a table.
     batch: Exported,
-}
-
-impl<'a> Prepared<'a> {
-    #[inline]
-    pub(crate) fn new(request: Request<'a>) -> Result<Self> {
-        let mut handles = Vec::new();
-        if let Targets::Many(vertices) = &request.targets {
-            handles.extend(vertices.iter().map(Vertex::raw));
-        }
-        let batch = match &request.arguments {
-            Arguments::Batch(batch) => Exported::of(Some(batch))?,
-            _ => Exported::of(None)?,
-        };
-        Ok(Self { request, handles, batch })
-    }
-
-    /// The call as the library takes it. It points into this and into `slot`, which stay where they
-    /// are as long as it is used.
-    #[inline]
-    pub(crate) fn raw(&mut self, slot: &mut Slot) -> sys::dcf_call {
-        let mut raw = sys::dcf_call {
-            flags: self.request.flags,
-            udf: self.request.function,
-            timeout_ns: self.request.timeout_ns,
-            arguments: sys::dcf_bytes::new(self.request.arguments.bytes()),
-            ..slot.raw()
-        };
-        match &self.request.targets {
-            Targets::One(vertex) => (raw.targets, raw.target_count) = (vertex.raw(), 1),
-            Targets::Opened(vertex) => (raw.targets, raw.target_count) = (vertex.raw(), 1),
-            Targets::Many(_) => {
-                (raw.targets, raw.target_count) = (self.handles.as_ptr(), self.handles.len());
-            }
-            Targets::Ids(ids) => {
-                slot.more.target_ids = ids.as_ptr().cast();
-                (raw.targets, raw.target_count) = (ptr::null(), ids.len());
-            }
-        }
-        if matches!(self.request.arguments, Arguments::Batch(_)) {
-            slot.more.arguments_schema = self.batch.schema();
-            slot.more.arguments_array = self.batch.array();
-        }
-        raw
-    }
 }

@@ -2,7 +2,7 @@
 
 use dcf_sys as sys;
 
-use crate::call::{Call, Prepared};
+use crate::call::{Call, Lent, Request};
 use crate::error::{Error, Result, call};
 use crate::result::{Answered, FromResult, Slot, clear};
 use crate::worker::Worker;
@@ -27,7 +27,7 @@ pub struct Calls<'a> {
     raw: Vec<sys::dcf_call>,
     /// What raw points to: not to be moved.
     slots: Box<[Slot]>,
-    _prepared: Box<[Prepared<'a>]>,
+    _requests: Box<[(Request<'a>, Lent)]>,
     has_run: bool,
 }
 
@@ -45,12 +45,14 @@ impl<'a> Calls<'a> {
             if of.raw().handle != worker.raw().handle {
                 return Err(Error::invalid("a call of another worker: make it of this one"));
             }
-            Prepared::new(request)
+            let lent = request.lend()?;
+            Ok((request, lent))
         };
-        let mut prepared: Box<[_]> = calls.into_iter().map(prepare).collect::<Result<_>>()?;
-        let mut slots: Box<[_]> = prepared.iter().map(|_| Slot::new()).collect();
-        let raw = prepared.iter_mut().zip(&mut slots).map(|(one, slot)| one.raw(slot)).collect();
-        Ok(Self { worker, raw, slots, _prepared: prepared, has_run: false })
+        let mut requests: Box<[_]> = calls.into_iter().map(prepare).collect::<Result<_>>()?;
+        let mut slots: Box<[_]> = requests.iter().map(|_| Slot::new()).collect();
+        let raw = requests.iter_mut().zip(&mut slots);
+        let raw = raw.map(|((request, lent), slot)| request.raw(lent, slot)).collect();
+        Ok(Self { worker, raw, slots, _requests: requests, has_run: false })
     }
 
     /// How many there are.
@@ -65,9 +67,8 @@ impl<'a> Calls<'a> {
 
     /// Runs all. What became of each is in its result; an error says why none ran.
     pub fn run(&mut self) -> Result<()> {
-        if self.has_run {
-            self.raw.iter_mut().for_each(clear);
-        }
+        // What they hold is freed when they run again, but a ticket would stay.
+        self.raw.iter_mut().filter(|raw| raw.ticket != 0).for_each(clear);
         self.has_run = true;
         let (worker, count) = (self.worker.raw(), self.raw.len());
         // SAFETY: what the calls point to is owned by this, on the heap.

@@ -29,12 +29,15 @@ pub enum Level {
 }
 
 /// A status that an effect or a part met, as an error.
+#[inline]
 fn taken(status: sys::dcf_status, what: &str) -> Result<()> {
-    if status == sys::DCF_OK as sys::dcf_status {
-        return Ok(());
-    }
+    if status == sys::DCF_OK as sys::dcf_status { Ok(()) } else { Err(refused(status, what)) }
+}
+
+#[cold]
+fn refused(status: sys::dcf_status, what: &str) -> Error {
     let status = Status::from_code(status);
-    Err(Error::new(status, format!("{what} was refused with {}: {}", status.name(), status.hint())))
+    Error::new(status, format!("{what} was refused with {}: {}", status.name(), status.hint()))
 }
 
 /// The output of the callback that runs. Neither Send nor Sync: it belongs to that thread.
@@ -134,14 +137,21 @@ impl<'a> Context<'a> {
     /// The value, without a copy. It is made once for each version of a vertex, so asking again
     /// costs little. A clone of it keeps the version in memory. A vertex without a value is
     /// [`Error::NotFound`].
+    #[inline]
     pub fn batch(&self) -> Result<&RecordBatch> {
         // SAFETY: the input is that of the running callback, and the key a static address.
         let cached = unsafe { sys::dcf_input_view(self.input, (&raw const VIEW).cast()) };
-        if !cached.is_null() {
-            // SAFETY: under this key lie batches of this crate; the version that keeps it is pinned
-            // while the callback runs.
-            return Ok(unsafe { &*cached.cast::<RecordBatch>() });
+        if cached.is_null() {
+            return self.first_batch();
         }
+        // SAFETY: under this key lie batches of this crate; the version that keeps it is pinned
+        // while the callback runs.
+        Ok(unsafe { &*cached.cast::<RecordBatch>() })
+    }
+
+    /// The value where it is not cached yet.
+    #[cold]
+    fn first_batch(&self) -> Result<&RecordBatch> {
         if let Some(own) = self.own.get() {
             return Ok(own);
         }
@@ -327,7 +337,7 @@ impl<'a> Context<'a> {
 ///
 /// # Safety
 /// They stay as they are for `'a`.
-unsafe fn bytes_of<'a>(bytes: sys::dcf_bytes) -> &'a [u8] {
+pub(crate) unsafe fn bytes_of<'a>(bytes: sys::dcf_bytes) -> &'a [u8] {
     if bytes.size == 0 {
         return &[];
     }

@@ -12,7 +12,7 @@ use std::thread;
 
 use dcf_sys as sys;
 
-use crate::call::{Prepared, Request};
+use crate::call::{Lent, Request};
 use crate::error::{Error, Result, Status, call};
 use crate::library::is_forked;
 use crate::result::{Answered, FromResult, Slot, clear};
@@ -39,7 +39,8 @@ pub(crate) struct Started {
 struct Memory {
     raw: sys::dcf_call,
     slot: Slot,
-    prepared: Prepared<'static>,
+    request: Request<'static>,
+    lent: Lent,
 }
 
 // SAFETY: `memory` is the library's alone until the stage is Done or Closed, and after that of the
@@ -50,7 +51,8 @@ unsafe impl Sync for Started {}
 
 impl Started {
     fn new(request: Request<'_>) -> Result<Arc<Self>> {
-        let prepared = Prepared::new(request.into_owned())?;
+        let request = request.into_owned();
+        let lent = request.lend()?;
         let mut started = Arc::<Self>::new_uninit();
         let place = Arc::get_mut(&mut started).expect("it is new").as_mut_ptr();
         // SAFETY: all fields are written where they will stay; to move them would cost as much as a
@@ -59,9 +61,9 @@ impl Started {
             (&raw mut (*place).ticket).write(AtomicU64::new(0));
             (&raw mut (*place).stage).write(Mutex::new(Stage::Going(None)));
             let memory = UnsafeCell::raw_get(&raw const (*place).memory);
-            (&raw mut (*memory).prepared).write(prepared);
-            Slot::init(&raw mut (*memory).slot);
-            let mut raw = (*memory).prepared.raw(&mut (*memory).slot);
+            (&raw mut (*memory).request).write(request);
+            (&raw mut (*memory).lent).write(lent);
+            let mut raw = (*memory).request.raw(&mut (*memory).lent, &mut (*memory).slot);
             raw.user_data = place.cast();
             (&raw mut (*memory).raw).write(raw);
             Ok(started.assume_init())

@@ -1,7 +1,7 @@
 //! What comes back from a call.
 
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::ptr;
+use std::slice;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
@@ -11,45 +11,58 @@ use arrow_schema::DataType;
 use dcf_sys as sys;
 
 use crate::arrow::import;
+use crate::context::bytes_of;
 use crate::error::{Effects, Error, Result};
 use crate::part::{FromPart, Part};
 
 /// Results of up to so many bytes need no memory of their own.
 const BUFFER_BYTES: usize = 64;
 
-/// The memory that a call's results are written to.
+/// The memory that a call's results are written to, which need not be initialised.
+// In as few cache lines as can be: of each call some of the first bytes are written.
+#[repr(align(64))]
 pub(crate) struct Slot {
-    pub(crate) more: sys::dcf_call_more,
+    more: MaybeUninit<sys::dcf_call_more>,
     error: MaybeUninit<sys::dcf_error>,
     buffer: [MaybeUninit<u8>; BUFFER_BYTES],
 }
 
 impl Slot {
     #[inline]
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            more: sys::dcf_call_more::INIT,
+            more: MaybeUninit::uninit(),
             error: MaybeUninit::uninit(),
             buffer: [MaybeUninit::uninit(); BUFFER_BYTES],
         }
     }
 
-    /// Makes a slot where it will stay.
-    ///
-    /// # Safety
-    /// `place` is memory for a slot.
-    pub(crate) unsafe fn init(place: *mut Self) {
-        // SAFETY: as promised; all other fields may stay as they are.
-        unsafe { (&raw mut (*place).more).write(sys::dcf_call_more::INIT) };
+    /// Asks for vertices by their ids, which stay where they are.
+    pub(crate) fn set_targets(&mut self, ids: *const sys::dcf_vertex_id) {
+        // SAFETY: the memory is the slot's.
+        unsafe { (*self.more.as_mut_ptr()).target_ids = ids };
+    }
+
+    /// Gives a table as arguments, which stays where it is.
+    pub(crate) fn set_arguments(
+        &mut self,
+        schema: *const sys::ArrowSchema,
+        array: *const sys::ArrowArray,
+    ) {
+        let more = self.more.as_mut_ptr();
+        // SAFETY: as above.
+        unsafe { ((*more).arguments_schema, (*more).arguments_array) = (schema, array) };
     }
 
     /// A call that points to this, which stays where it is as long as the call is used.
     #[inline]
     pub(crate) fn raw(&mut self) -> sys::dcf_call {
+        // SAFETY: the memory is there; what `dcf.h` says of the results is all that is read of it.
+        unsafe { sys::dcf_call_more::init(self.more.as_mut_ptr()) };
         sys::dcf_call {
             buffer: self.buffer.as_mut_ptr().cast(),
             buffer_size: BUFFER_BYTES,
-            more: &mut self.more,
+            more: self.more.as_mut_ptr(),
             error: self.error.as_mut_ptr(),
             ..sys::dcf_call::INIT
         }
@@ -94,15 +107,12 @@ impl<'m> Answered<'m> {
     fn error(&self) -> Error {
         // SAFETY: the library writes the error of a call that failed.
         let error = Error::from_raw(self.raw.status, unsafe { self.slot.error.assume_init_ref() });
-        let detail = self.slot.more.error_detail;
-        let detail = match detail.size {
-            0 => String::new(),
-            // SAFETY: the detail is the call's until it is cleared.
-            size => String::from_utf8_lossy(unsafe {
-                std::slice::from_raw_parts(detail.data.cast(), size)
-            })
-            .into_owned(),
+        // SAFETY: the detail is there, and the call's, as long as that holds something.
+        let detail = unsafe {
+            let more = self.slot.more.as_ptr();
+            if (*more).held == 0 { &[] } else { bytes_of((*more).error_detail) }
         };
+        let detail = String::from_utf8_lossy(detail).into_owned();
         error.with_detail(detail, Effects::from_code(self.raw.effects))
     }
 
@@ -110,13 +120,14 @@ impl<'m> Answered<'m> {
     #[inline]
     fn bytes(&self) -> &[u8] {
         let size = self.raw.result_size;
-        let first = if size <= BUFFER_BYTES {
-            self.slot.buffer.as_ptr().cast::<u8>()
-        } else {
-            self.slot.more.result_bytes.data.cast()
-        };
         // SAFETY: the library has written so many bytes there.
-        unsafe { std::slice::from_raw_parts(first, size) }
+        unsafe {
+            if size <= BUFFER_BYTES {
+                slice::from_raw_parts(self.slot.buffer.as_ptr().cast(), size)
+            } else {
+                bytes_of((*self.slot.more.as_ptr()).result_bytes)
+            }
+        }
     }
 
     #[inline]
@@ -132,12 +143,12 @@ impl<'m> Answered<'m> {
     }
 
     fn batch(&mut self) -> Result<Part<'static>> {
-        let more = &mut self.slot.more;
-        // SAFETY: both are the call's, and are moved out, which leaves them released.
+        let more = self.slot.more.as_mut_ptr();
+        // SAFETY: both are there and the call's, and are moved out, which leaves them released.
         let (schema, array) = unsafe {
             (
-                FFI_ArrowSchema::from_raw(ptr::from_mut(&mut more.result_schema).cast()),
-                FFI_ArrowArray::from_raw(ptr::from_mut(&mut more.result_array).cast()),
+                FFI_ArrowSchema::from_raw((&raw mut (*more).result_schema).cast()),
+                FFI_ArrowArray::from_raw((&raw mut (*more).result_array).cast()),
             )
         };
         if array.is_released() {
@@ -152,10 +163,10 @@ impl<'m> Answered<'m> {
             sys::DCF_RESULT_NONE => return Ok(Vec::new()),
             _ => return Ok(vec![T::from_part(self.part()?)?]),
         }
-        // SAFETY: the stream is the call's, and is moved out, which leaves it released.
-        let stream = unsafe {
-            FFI_ArrowArrayStream::from_raw(ptr::from_mut(&mut self.slot.more.result_parts).cast())
-        };
+        let more = self.slot.more.as_mut_ptr();
+        // SAFETY: the stream is there and the call's, and is moved out, which leaves it released.
+        let stream =
+            unsafe { FFI_ArrowArrayStream::from_raw((&raw mut (*more).result_parts).cast()) };
         let mut parts = Vec::new();
         for batch in RecordBatchStreamReader::try_new(stream)? {
             let batch = batch?;
@@ -179,15 +190,11 @@ impl<'m> Answered<'m> {
 /// Frees what a finished call holds.
 #[inline]
 pub(crate) fn clear(raw: &mut sys::dcf_call) {
-    let small = match u32::from(raw.result_kind) {
-        sys::DCF_RESULT_NONE => true,
-        sys::DCF_RESULT_BYTES => raw.result_size <= BUFFER_BYTES,
-        _ => false,
-    };
-    let plain = raw.status == sys::DCF_OK as sys::dcf_status && raw.ticket == 0;
-    if !(small && plain && raw.private_data == 0) {
-        // SAFETY: a call that the library has done with, and that points to memory that is there.
-        unsafe { sys::dcf_call_clear(raw) };
+    // SAFETY: a call that the library has done with, and that points to memory that is there.
+    unsafe {
+        if (*raw.more).held != 0 || raw.ticket != 0 {
+            sys::dcf_call_clear(raw);
+        }
     }
 }
 
@@ -283,20 +290,23 @@ impl<R: FromResult> sealed::Sealed for Answer<R> {
     #[allow(private_interfaces)]
     fn from_answered(answered: &mut Answered<'_>) -> Result<Self> {
         let value = R::from_answered(answered)?;
-        let more = &answered.slot.more;
-        Ok(Self {
-            value,
-            version: more.result_version,
-            served_by: more.served_by,
-            served_how: match more.served_how {
-                0 => ServedHow::InProcess,
-                1 => ServedHow::SharedMemory,
-                _ => ServedHow::Network,
-            },
-            elapsed: Duration::from_nanos(more.served_ns.max(0) as u64),
-            bytes_moved: more.bytes_moved,
-            bytes_fetched: more.bytes_fetched,
-            effects: Effects::from_code(answered.raw.effects),
+        let more = answered.slot.more.as_ptr();
+        // SAFETY: a call that was run has written all of these.
+        Ok(unsafe {
+            Self {
+                value,
+                version: (*more).result_version,
+                served_by: (*more).served_by,
+                served_how: match (*more).served_how {
+                    0 => ServedHow::InProcess,
+                    1 => ServedHow::SharedMemory,
+                    _ => ServedHow::Network,
+                },
+                elapsed: Duration::from_nanos((*more).served_ns.max(0) as u64),
+                bytes_moved: (*more).bytes_moved,
+                bytes_fetched: (*more).bytes_fetched,
+                effects: Effects::from_code(answered.raw.effects),
+            }
         })
     }
 }

@@ -223,10 +223,7 @@ void call_move(CallFrame* from, CallFrame* to) {
 
 void call_release(CallFrame* frame) {
   /* A call that holds nothing of libdcf's saves the crossing. */
-  if (frame->call.private_data != 0 || frame->more.private_data[0] != 0 ||
-      frame->more.private_data[1] != 0 || frame->call.ticket != 0) {
-    dcf_call_clear(&frame->call);
-  }
+  if (frame->more.held != 0 || frame->call.ticket != 0) dcf_call_clear(&frame->call);
   if (frame->targets != NULL) free(frame->targets);
   if (frame->ids != NULL) free(frame->ids);
   if (frame->arguments != NULL) holder_drop(frame->arguments);
