@@ -120,8 +120,8 @@ func (s *Server) Take(calls []Call) (n int, err error) {
 		n++
 	}
 	if n > 0 {
-		s.calls.Add(uint64(n))
-		s.received.Add(uint64(bytes))
+		store(&s.calls, s.calls.Load()+uint64(n)) // nobody else writes these
+		store(&s.received, s.received.Load()+uint64(bytes))
 	}
 	return n, nil
 }
@@ -180,16 +180,14 @@ const wordBytes = 8
 
 // Answer answers calls, at most MaxTogether, and wakes their callers where they sleep. The memory must be mapped.
 func (s *Server) Answer(calls []Call, answers []Answer) {
-	var words [MaxTogether]uint64
 	bytes := 0
-	for i := range calls {
-		kind, size := s.write(&calls[i], &answers[i])
-		words[i] = word(calls[i].number, kind, size)
+	for i := range answers {
+		_, size := answers[i].shape()
 		bytes += replyBytes + size
 	}
 	s.sent.Add(uint64(bytes)) // before a caller may ask for it
 	for i := range calls {
-		store(&s.area.Lanes[calls[i].lane].Reply.Word, words[i])
+		s.write(&calls[i], &answers[i])
 	}
 	// Who goes to sleep says so and then looks: this looks in the other order.
 	s.barrier.Add(1)
@@ -200,27 +198,40 @@ func (s *Server) Answer(calls []Call, answers []Answer) {
 	}
 }
 
-// write writes an answer but for its word.
-func (s *Server) write(c *Call, a *Answer) (kind uint8, size int) {
-	r := &s.area.Lanes[c.lane].Reply
-	r.Version = a.Version
+// shape says what kind of reply the answer is, and how many bytes of data it has.
+func (a *Answer) shape() (kind uint8, size int) {
 	switch {
-	case a.Ran && len(a.Part) == wordBytes: // a number, mostly: copied without a call
-		*(*[wordBytes]byte)(r.Data[:]) = [wordBytes]byte(a.Part)
-		return cdata.LaneBytes, wordBytes
 	case a.Ran && a.HasPart:
-		return cdata.LaneBytes, copy(r.Data[:], a.Part)
+		return cdata.LaneBytes, len(a.Part)
 	case a.Ran:
 		return cdata.LaneNothing, 0
 	case a.Failure != nil:
-		binary.LittleEndian.PutUint32(r.Data[:], uint32(a.Failure.Code))
-		return cdata.LaneFailed, codeBytes + copy(r.Data[codeBytes:], a.Failure.Message)
-	}
-	r.Data[0] = 0
-	if a.Never {
-		r.Data[0] = 1
+		return cdata.LaneFailed, codeBytes + len(a.Failure.Message)
 	}
 	return cdata.LaneElsewhere, 1
+}
+
+// write writes a reply, its word last. The caller polls the line: what comes between the first store to it and
+// the last, an atomic operation above all, is time in which its processor takes the line back.
+func (s *Server) write(c *Call, a *Answer) {
+	r := &s.area.Lanes[c.lane].Reply
+	kind, size := a.shape()
+	r.Version = a.Version
+	switch {
+	case kind == cdata.LaneBytes && size == wordBytes: // a number, mostly: copied without a call
+		*(*[wordBytes]byte)(r.Data[:]) = [wordBytes]byte(a.Part)
+	case kind == cdata.LaneBytes:
+		copy(r.Data[:], a.Part)
+	case kind == cdata.LaneFailed:
+		binary.LittleEndian.PutUint32(r.Data[:], uint32(a.Failure.Code))
+		copy(r.Data[codeBytes:], a.Failure.Message)
+	case kind == cdata.LaneElsewhere:
+		r.Data[0] = 0
+		if a.Never {
+			r.Data[0] = 1
+		}
+	}
+	store(&r.Word, word(c.number, kind, size))
 }
 
 // Traffic counts what passed so far.
