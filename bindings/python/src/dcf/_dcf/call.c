@@ -118,6 +118,14 @@ static int hold_arguments(CallFrame* frame, Holder* holder) {
   return 0;
 }
 
+/* Steals the bytes object; NULL is one that could not be made. */
+static int hold_bytes(CallFrame* frame, PyObject* bytes) {
+  if (bytes == NULL) return -1;
+  frame->bytes = bytes;
+  frame->call.arguments = (dcf_bytes){PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes)};
+  return 0;
+}
+
 static int resolve_arguments(CallFrame* frame, PyObject* arguments) {
   if (arguments == NULL || arguments == Py_None) {
     PyObject* own = ((FunctionObject*)frame->function)->arguments;
@@ -125,16 +133,13 @@ static int resolve_arguments(CallFrame* frame, PyObject* arguments) {
   }
   if (PyBytes_Check(arguments)) {
     Py_INCREF(arguments);
-    frame->bytes = arguments;
-    return text_bytes(arguments, "arguments", &frame->call.arguments);
+    return hold_bytes(frame, arguments);
   }
   if (Py_TYPE(arguments) == module_state.batch_type) {
     return hold_arguments(frame, holder_keep(batch_holder(arguments)));
   }
   if (PyObject_CheckBuffer(arguments) && capsule_offer(arguments) == 0) {
-    frame->bytes = PyBytes_FromObject(arguments); /* a bytearray may change meanwhile */
-    return frame->bytes == NULL ? -1
-                                : text_bytes(frame->bytes, "arguments", &frame->call.arguments);
+    return hold_bytes(frame, PyBytes_FromObject(arguments)); /* a bytearray may change meanwhile */
   }
   if (PyErr_Occurred()) return -1;
   struct ArrowSchema schema;

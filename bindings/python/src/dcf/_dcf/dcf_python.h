@@ -1,5 +1,6 @@
 /* What the parts of the extension share. The extension turns Python values into what dcf.h speaks
- * and back; it decides nothing, and nothing outside the package `dcf` uses it. */
+ * and back; it decides nothing, and nothing outside the package `dcf` uses it, but for a benchmark
+ * that reads handles. */
 #ifndef DCF_PYTHON_H
 #define DCF_PYTHON_H
 
