@@ -76,9 +76,10 @@ build/bench/python/_bench.abi3.so: bench/python/module.c bench/c/functions.c $(b
 
 # Its own path to libdcf is for a package whose libdcf goes by another name.
 build/bench/python/_client.abi3.so: bench/python/client.c bench/c/client.c $(bench_shared) \
-		$(bench_headers) $(bench_dcf) $(if $(filter $(VENV)/bin/python,$(BENCH_PYTHON)),$(VENV)/.dcf)
+		bindings/python/src/dcf/_dcf/dcf_python.h $(bench_headers) $(bench_dcf) \
+		$(if $(filter $(VENV)/bin/python,$(BENCH_PYTHON)),$(VENV)/.dcf)
 	@mkdir -p $(@D)
-	gcc $(bench_cflags) -shared -fPIC -o $@ $(filter %.c,$^) -Lbuild/lib -ldcf \
+	gcc $(bench_cflags) -shared -fPIC -o $@ $(filter %.c,$^) -Lbuild/lib -ldcf -Ibindings/python/src/dcf/_dcf \
 		-I"$$($(BENCH_PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')" \
 		-Wl,-rpath,'$$ORIGIN/../../lib'
 

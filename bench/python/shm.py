@@ -40,15 +40,16 @@ def check(worker: dcf.Worker, function: dcf.NativeUDF) -> None:
 
 
 def call(worker: dcf.Worker, function: dcf.NativeUDF, options: argparse.Namespace) -> None:
-    """worker.call, beside a worker of its own in C."""
+    """worker.call, beside calls in C of the same worker."""
+    vertex = worker.vertex("item")
     names = {
         "call": worker.call,
         "function": function,
-        "vertex": worker.vertex("item"),
+        "vertex": vertex,
         "arguments": ARGUMENTS,
         "calls": _client.calls,
     }
-    _client.open(options.server)
+    _client.open(worker, vertex)
     measure.case(
         options.case,
         measure.Statement("call(function, vertex, arguments=arguments)", names),
