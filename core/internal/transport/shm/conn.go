@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"dcf/core/internal/clock"
 	"dcf/core/internal/lane"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
@@ -66,7 +65,7 @@ func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*co
 		c.trust = vertex.TrustNone
 		c.server = lane.NewServer(lanes)
 	}
-	if clock.Until(t.short.Load()) > 0 {
+	if !dialed && t.isShort() {
 		_ = unix.Send(fd, []byte{noLoans}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	}
 	if err := t.poller.Watch(fd, &c.place, c.hangUp); err != nil {
@@ -74,6 +73,9 @@ func newConn(t *Transport, fd int, memory []byte, dialed bool, peer string) (*co
 		return nil, err
 	}
 	c.sock.Enter() // until Next has said that nothing is to come
+	if !dialed {
+		c.lender.announce()
+	}
 	return c, nil
 }
 

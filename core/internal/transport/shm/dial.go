@@ -23,7 +23,7 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 	failpoint.Hit(failpoint.Connected)
 	var memory []byte
 	if err = t.admit(fd, address); err == nil {
-		memory, err = handOver(fd, address)
+		memory, err = t.handOver(fd, address)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
@@ -37,7 +37,7 @@ func (t *Transport) Dial(address string, deadline int64) (transport.Conn, error)
 }
 
 // handOver makes the memory of a connection and hands it to the listener.
-func handOver(fd int, peer string) ([]byte, error) {
+func (t *Transport) handOver(fd int, peer string) ([]byte, error) {
 	shared, err := newMemory()
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func handOver(fd int, peer string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := greet(fd, shared); err != nil {
+	if err := greet(fd, shared, !t.isShort()); err != nil {
 		unmapMemory(memory)
 		if e := refusalIn(fd, peer); e != nil {
 			return nil, e

@@ -11,8 +11,9 @@ import (
 	"dcf/core/status"
 )
 
-// A dialer sends its greeting with the descriptor of the memory, and goes on. A listener says something only
-// where it refuses, and then closes the socket. All else that passes through it is said in ears.go.
+// A dialer sends its greeting with the descriptor of the memory, and goes on. Whether it wants loans it says in the
+// same message, right behind. A listener says something only where it refuses, and then closes the socket.
+// All else that passes through it is said in ears.go.
 
 const (
 	magic = "dcf-shm\n"
@@ -25,9 +26,13 @@ func greeting() []byte {
 	return binary.LittleEndian.AppendUint64([]byte(magic), layout)
 }
 
-// greet hands the memory over.
-func greet(fd, memory int) error {
-	err := unix.Sendmsg(fd, greeting(), unix.UnixRights(memory), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+// greet hands the memory over, and says whether loans are welcome.
+func greet(fd, memory int, loans bool) error {
+	words := greeting()
+	if !loans {
+		words = append(words, noLoans)
+	}
+	err := unix.Sendmsg(fd, words, unix.UnixRights(memory), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 	if err != nil {
 		return status.Errorf(status.Unavailable, "the connection broke at once: %w", err)
 	}

@@ -272,7 +272,7 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	require.NoError(t, connected)
 	require.ErrorIs(t, err, status.Exhausted)
 	require.ErrorContains(t, err, "accept at "+l.Address())
-	require.NoError(t, greet(fd, memfd(t, memoryBytes, seals)))
+	require.NoError(t, greet(fd, memfd(t, memoryBytes, seals), true))
 	for far = nil; far == nil; {
 		if far, err = l.Accept(); err != nil {
 			require.ErrorIs(t, err, status.Exhausted)
@@ -286,7 +286,7 @@ func TestNoDescriptorForTheMemory(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer func() { _, _ = unix.Close(pair[0]), unix.Close(pair[1]) }()
-	require.NoError(t, greet(pair[0], memfd(t, 0, 0)))
+	require.NoError(t, greet(pair[0], memfd(t, 0, 0), true))
 	restore := limitDescriptors(t, 0)
 	_, err = greeted(pair[1])
 	restore()

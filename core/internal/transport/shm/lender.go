@@ -2,6 +2,7 @@ package shm
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -157,8 +158,47 @@ func (l *lender) introduce(number uint64) bool {
 		l.known = map[uint64]struct{}{}
 	}
 	l.known[number] = struct{}{}
+	l.c.transport.popular.add(number)
 	failpoint.Hit(failpoint.Introduced)
 	return true
+}
+
+// announce introduces, on a new connection, what others were lent of last: the peer knows it by the time that it
+// asks for a table.
+func (l *lender) announce() {
+	numbers := l.c.transport.popular.all()
+	if len(numbers) == 0 || !l.c.lends() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, number := range numbers {
+		if !l.introduce(number) {
+			return
+		}
+	}
+}
+
+// popular has the segments that were introduced last: what one process of the host reads the next one often
+// reads, too.
+type popular struct {
+	mu      sync.Mutex
+	numbers []uint64 // the last one first
+}
+
+func (p *popular) add(number uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest := slices.DeleteFunc(p.numbers, func(n uint64) bool { return n == number })
+	p.numbers = append([]uint64{number}, rest[:min(len(rest), maxAnnounced-1)]...)
+}
+
+// all gives those that are still there.
+func (p *popular) all() []uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.numbers = slices.DeleteFunc(p.numbers, func(n uint64) bool { return !arena.HasSegment(n) })
+	return slices.Clone(p.numbers)
 }
 
 // forget has the peer forget the segments that are no more.

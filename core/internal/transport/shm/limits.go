@@ -47,6 +47,8 @@ const (
 	// maxSegments is how many segments a peer is told of over a connection, and may tell of. One that
 	// is gone no longer counts.
 	maxSegments = arena.MaxSegments
+	// maxAnnounced is how many segments a peer is told of as soon as it is connected.
+	maxAnnounced = 8
 	// maxMappedBytes is how many bytes of addresses the segments of all other processes take.
 	maxMappedBytes = 16 << 40
 	// copyFor is how long a process that could not map what it was lent asks peers that it meets to copy.

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
 	"dcf/core/status"
 	"dcf/udf"
@@ -297,6 +299,69 @@ func wideBatch(t *testing.T, columns, rows int) *vertex.Batch {
 	batch, err := vertex.FromRecord(array.NewRecord(arrow.NewSchema(fields, nil), arrays, int64(rows)))
 	require.NoError(t, err)
 	return batch
+}
+
+// knownTo gives how many segments a connection knows of its peer, after it listened.
+func knownTo(t *testing.T, c *conn) int {
+	require.NoError(t, c.hear())
+	c.borrower.mu.Lock()
+	defer c.borrower.mu.Unlock()
+	return len(c.borrower.segments)
+}
+
+// What was lent to one peer the next one knows from the start, if it wants loans.
+func TestSegmentsAreAnnounced(t *testing.T) {
+	_, kept := arena.Usage()
+	arena.Keep(0) // what is given back is gone
+	defer arena.Keep(max(kept, 512<<20))
+	owner := New()
+	l := listening(t, owner)
+	meet := func(guest *Transport) (there, here *conn) {
+		dialled, err := guest.Dial(l.Address(), soon())
+		require.NoError(t, err)
+		accepted, err := l.Accept()
+		require.NoError(t, err)
+		t.Cleanup(func() { end(dialled); end(accepted) })
+		return dialled.(*conn), accepted.(*conn)
+	}
+	guest, short := New(), New()
+	t.Cleanup(func() { require.NoError(t, errors.Join(guest.Close(), short.Close())) })
+	short.short.Store(clock.After(patience))
+
+	there, here := meet(guest)
+	require.Zero(t, knownTo(t, there), "nothing was lent yet")
+	big, numbers := numbered(4 << 20) // has a segment of its own
+	require.True(t, lendOne(t, here, big))
+	takeOne(t, there, numbers).Release()
+	end(there)
+	end(here)
+
+	there, here = meet(guest)
+	require.Equal(t, 1, knownTo(t, there))
+	require.True(t, lendOne(t, here, big))
+	takeOne(t, there, numbers).Release()
+	require.Equal(t, 1, knownTo(t, there), "it is not introduced again")
+	listen(t, here)
+
+	poor, rich := meet(short)
+	require.Zero(t, knownTo(t, poor))
+	require.False(t, lendOne(t, rich, big))
+	takeOne(t, poor, numbers).Release()
+
+	big.Release()
+	there, _ = meet(guest)
+	require.Zero(t, knownTo(t, there), "it is gone")
+}
+
+// The segments that are announced are the last ones.
+func TestMaxAnnounced(t *testing.T) {
+	var p popular
+	for number := range uint64(2 * maxAnnounced) {
+		p.add(number)
+		p.add(1)
+	}
+	require.Len(t, p.numbers, maxAnnounced)
+	require.Equal(t, []uint64{1, 2*maxAnnounced - 1, 2*maxAnnounced - 2}, p.numbers[:3])
 }
 
 // A segment that is no more is forgotten by both, and one that takes its place is another one.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dcf/core/internal/clock"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/socket"
 	"dcf/core/status"
@@ -33,6 +34,7 @@ type Transport struct {
 	lifelines lifelines
 	sharing   sync.Once
 	short     atomic.Int64 // until when peers are asked for copies, since segments could not be mapped
+	popular   popular
 
 	grouping sync.Mutex
 	group    *group // under grouping: of those that receive requests; nil: not asked for yet
@@ -66,6 +68,9 @@ func (t *Transport) Close() error {
 // share makes large blocks of this process lie where peers find them. Where that fails, what is sent is
 // copied.
 func (t *Transport) share() { t.sharing.Do(func() { _ = arena.Share(t.Share) }) }
+
+// isShort says whether peers are to be asked for copies.
+func (t *Transport) isShort() bool { return clock.Until(t.short.Load()) > 0 }
 
 func (t *Transport) stallAfter() time.Duration {
 	if t.StallAfter > 0 {
