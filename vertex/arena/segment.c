@@ -319,6 +319,7 @@ static segment* free_whole(size_t size) {
 
 static void close_free_whole(segment* s) {
   kept -= s->size;
+  madvise(s->base, s->size, MADV_REMOVE); /* peers that map it still would keep its pages */
   close_segment(s);
 }
 

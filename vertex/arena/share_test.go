@@ -269,6 +269,26 @@ func TestSharedMemoryOverTheLimitIsGivenBack(t *testing.T) {
 	require.Equal(t, 1, Shared().Descriptors, "a pipe is all that is left")
 }
 
+// A segment that is given back has no pages any more, whoever maps it.
+func TestMappedSegmentsAreGivenBack(t *testing.T) {
+	share(t)
+	defer Keep(512 << 20)
+	for name, free := range map[string]func(block []byte){
+		"at once": func(block []byte) { Keep(0); Free(block) },
+		"later":   func(block []byte) { Keep(64 << 20); Free(block); Keep(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			block := Alloc(32 << 20)
+			fill(block)
+			seen, m := mapped(t, block)
+			defer m.Release()
+			require.EqualValues(t, 1, seen[0])
+			free(block)
+			require.Zero(t, seen[0], "its page is gone")
+		})
+	}
+}
+
 func TestLimitsOfBytes(t *testing.T) {
 	if !inChild(t) {
 		return
