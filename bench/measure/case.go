@@ -190,7 +190,7 @@ var Cases = []Case{
 	{Name: "shm/sum-64MiB-again", What: "every later one",
 		Floor: "sum of private memory", Limit: Limit{Times: 1.05}},
 	{Name: "shm/build-64MiB", What: "a table of 64 MiB filled in place and published",
-		Floor: "filling warm private memory", Limit: Limit{Times: 1.1}},
+		Floor: "filling two tables of warm private memory in turn", Limit: Limit{Times: 1.1}},
 	{Name: "shm/put-64MiB", What: "a table of 64 MiB to the other process, from ordinary memory",
 		Floor: "memcpy into warm memory", Limit: Limit{Times: 1.3}},
 	{Name: "shm/idle", What: "how often an idle dcfnode with 10 idle clients wakes up",
