@@ -116,8 +116,8 @@ func (c *Consumer) Word() *uint32 { return &c.memory.asleep }
 // Sleep sleeps until something was published since Arm, Interrupt, or the time is over.
 func (c *Consumer) Sleep(wait time.Duration) { futex.Wait(&c.memory.asleep, inFutex, wait) }
 
-// Interrupt ends a Sleep.
+// Interrupt ends a Sleep, and that of whoever sleeps on Word. A consumer that is armed elsewhere stays so.
 func (c *Consumer) Interrupt() {
-	atomic.StoreUint32(&c.memory.asleep, awake)
-	futex.Wake(&c.memory.asleep)
+	atomic.CompareAndSwapUint32(&c.memory.asleep, inFutex, awake)
+	futex.Wake(&c.memory.asleep) // whatever the other side has written there
 }

@@ -180,6 +180,9 @@ func TestWakeElsewhere(t *testing.T) {
 	c.Arm()
 	c.Interrupt()
 	c.Sleep(patience) // does not sleep
+	c.ArmElsewhere()
+	c.Interrupt()
+	require.True(t, p.Wake(), "an interrupt is not for who is elsewhere")
 }
 
 // What the consumer claims to have taken is believed only as far as it can be true.

@@ -28,7 +28,6 @@ type group struct {
 	tokens  uint64
 	closed  bool
 	changed atomic.Bool // added or closed changed
-	asleep  uint32      // what the goroutine that waits sleeps on, too
 
 	// Of the goroutine that waits:
 	hot    []*member
@@ -131,8 +130,14 @@ func (g *group) change() {
 	g.changed.Store(true)
 	one := [8]byte{1}
 	_, _ = unix.Write(g.wake, one[:]) // full: it is readable all the same
-	if atomic.SwapUint32(&g.asleep, 0) != 0 {
-		futex.Wake(&g.asleep)
+	if len(g.members)-len(g.added) > maxFew {
+		return
+	}
+	for _, m := range g.members { // it may sleep on their words
+		if m.c.sock.Enter() {
+			m.c.inbox.ring.Interrupt()
+			m.c.sock.Leave()
+		}
 	}
 }
 
@@ -269,27 +274,24 @@ func (m *member) arm() bool {
 
 // few says whether the connections are so few that all are kept hot: the group can sleep on all their
 // words, and looking at them costs little.
-func (g *group) few() bool { return g.words != nil && g.total <= maxFew }
+func (g *group) few() bool { return g.words != nil && g.total > 0 && g.total <= maxFew }
 
 // doze sleeps on the words of all rings until one has something.
 func (g *group) doze(wait time.Duration) {
 	g.rouse()
 	g.words.Clear()
-	g.words.Add(&g.asleep)
-	atomic.StoreUint32(&g.asleep, ring.Armed)
-	idle := !g.changed.Load() && !g.over
+	idle := true
 	for _, m := range g.hot {
 		m.c.inbox.ring.Arm()
 		idle = idle && !m.c.arrived()
 		g.words.Add(m.c.inbox.ring.Word())
 	}
-	if idle && !g.words.Wait(ring.Armed, clock.After(min(wait, transport.Slice))) {
+	if idle && !g.changed.Load() && !g.over && !g.words.Wait(ring.Armed, clock.After(min(wait, transport.Slice))) {
 		g.words = nil
 	}
 	for _, m := range g.hot {
 		m.c.inbox.ring.Disarm()
 	}
-	atomic.StoreUint32(&g.asleep, 0)
 }
 
 // rouse makes those hot that a park, or a larger group, has left to their sockets.

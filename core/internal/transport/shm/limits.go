@@ -30,7 +30,7 @@ const (
 	quietRounds  = 8192
 	// maxFew is how many connections a group looks at, and sleeps on the words of, at a time; of more it
 	// leaves the quiet ones to their sockets.
-	maxFew = futex.MaxWords - 1
+	maxFew = futex.MaxWords
 	// largeBytes is the size of a frame from which taking it in may hold others up: some 100 us.
 	largeBytes = 1 << 20
 	// minLentBytes is the size of a buffer from which it is lent rather than copied.

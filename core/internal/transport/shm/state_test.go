@@ -2,6 +2,7 @@ package shm
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
 	"dcf/core/status"
 	"dcf/udf"
@@ -57,6 +59,25 @@ func TestSpin(t *testing.T) {
 	}
 	require.Equal(t, uint64(1), far.Counters().Spun)
 	require.Equal(t, uint64(100), far.Counters().Slept)
+}
+
+// A group that sleeps on the words of its connections wakes when one is added, and when it is closed.
+func TestChangeOfASleepingGroup(t *testing.T) {
+	tr := New()
+	_, far := connected(t, tr)
+	_, another := connected(t, tr)
+	g := far.Group().(*group)
+	require.NoError(t, g.Add(far, "first"))
+	asleep := func() bool { return atomic.LoadUint32(far.inbox.ring.Word()) == ring.Armed }
+	for _, change := range []func(){
+		func() { require.NoError(t, g.Add(another, "second")) },
+		g.Close,
+	} {
+		far.inbox.ring.Arm()
+		require.True(t, asleep())
+		change()
+		require.False(t, asleep())
+	}
 }
 
 // Whatever a receiver does when the process at the other end dies, it learns of it.
