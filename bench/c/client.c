@@ -33,11 +33,25 @@ void client_open(client* c, const char* server, uint32_t how, int64_t spin_ns) {
   client_check(c, how);
 }
 
-client* client_new(const char* server) {
+client* client_new(uint64_t worker) {
   client* c = aligned_alloc(_Alignof(client), sizeof *c);
   if (c == NULL) measure_fail("out of memory for a client");
-  client_open(c, server, CLIENT_OVER_SHARED_MEMORY, CLIENT_SPINS);
+  dcf_udf udf;
+  dcf_error error;
+  c->worker.handle = worker;
+  fixture_check(dcf_udf_open(c->worker, fixture_bytes("bench.add"), &udf, &error), &error,
+                "dcf_udf_open");
+  client_prepare(c, c->worker, udf, client_vertex(c, "item"));
+  client_check(c, CLIENT_OVER_SHARED_MEMORY);
   return c;
+}
+
+void client_free(client* c) {
+  dcf_error error;
+  client_check(c, CLIENT_OVER_SHARED_MEMORY);
+  fixture_check(dcf_udf_release(c->call.udf, &error), &error, "dcf_udf_release");
+  fixture_check(dcf_vertex_release(c->item, &error), &error, "dcf_vertex_release");
+  free(c);
 }
 
 void client_share(client* c, const client* of) {

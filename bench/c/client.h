@@ -34,9 +34,14 @@ typedef struct client {
  * functions here do. */
 void client_open(client* c, const char* server, uint32_t how, int64_t spin_ns);
 
-/* Allocates a client and opens it over shared memory, for programs that do not know what one looks
- * like. */
-client* client_new(const char* server);
+/* Allocates a client that calls over shared memory by a worker that is open and knows bench.add,
+ * for programs that do not know what one looks like. Two workers would not do to compare their
+ * programs: their connections have the lanes in different places of memory, and where a line of it
+ * lies makes a round trip between two processors up to 160 ns longer. */
+client* client_new(uint64_t worker);
+
+/* Checks what it did, and frees it. The worker stays open. */
+void client_free(client* c);
 
 /* Prepares the same call on the worker of another client, which must be closed after this. */
 void client_share(client* c, const client* of);

@@ -86,7 +86,7 @@ const (
 	tableOverTCPNs = 15_500_000
 	bareRing       = "bare ring, both ends spinning"
 	bareRingNs     = 531 // or 160, as its processors happen to be placed
-	cClient        = "C client of the same server"
+	cClient        = "C client by the same worker"
 )
 
 // Cases lists all cases in the order in which they run.
@@ -156,7 +156,7 @@ var Cases = []Case{
 	{Name: "shm/c-to-c", What: "shm/c with a function in C",
 		Floor: bareRing, ExpectedFloorNs: bareRingNs, Limit: Limit{Times: 1, PlusNs: 150}},
 	{Name: "shm/rust", What: "shm/c from Rust", Floor: cClient, Limit: Limit{Times: 1, PlusNs: 20}},
-	{Name: "shm/python", What: "shm/c from Python", Floor: cClient + ", same worker", Limit: Limit{Times: 1, PlusNs: 80}},
+	{Name: "shm/python", What: "shm/c from Python", Floor: cClient, Limit: Limit{Times: 1, PlusNs: 80}},
 	{Name: "shm/64-go", What: "64 calls in one dcf_call_run, function in Go; per call",
 		Floor: bareRing + ", 64 outstanding", Statistic: Mean, Limit: Limit{Rate: 0.55}},
 	{Name: "shm/64-c", What: "the same, function in C; per call",

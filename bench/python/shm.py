@@ -41,15 +41,14 @@ def check(worker: dcf.Worker, function: dcf.NativeUDF) -> None:
 
 def call(worker: dcf.Worker, function: dcf.NativeUDF, options: argparse.Namespace) -> None:
     """worker.call, beside calls in C of the same worker."""
-    vertex = worker.vertex("item")
     names = {
         "call": worker.call,
         "function": function,
-        "vertex": vertex,
+        "vertex": worker.vertex("item"),
         "arguments": ARGUMENTS,
         "calls": _client.calls,
     }
-    _client.open(worker, vertex)
+    _client.open(worker)
     measure.case(
         options.case,
         measure.Statement("call(function, vertex, arguments=arguments)", names),

@@ -45,10 +45,9 @@ unsafe extern "C" {
         options: *const RawOptions,
     );
     fn measure_once(name: *const c_char, series: *const c_char, ns: i64);
-    fn client_new(server: *const c_char) -> *mut RawClient;
+    fn client_new(worker: u64) -> *mut RawClient;
     fn client_run(client: *mut RawClient, thread: c_int, operations: usize) -> i64;
-    fn client_check(client: *mut RawClient, want: u32);
-    fn client_close(client: *mut RawClient);
+    fn client_free(client: *mut RawClient);
     fn bench_floor_callback(
         function: unsafe extern "C" fn(usize, u64) -> u64,
         user_data: usize,
@@ -96,29 +95,25 @@ pub(crate) fn once(name: &str, took: Duration) {
     unsafe { measure_once(text(name).as_ptr(), text("product").as_ptr(), ns) };
 }
 
-/// A C program's client of a server, which ends the process where something fails.
+/// A client in C, which ends the process where something fails.
 pub(crate) struct CClient(*mut RawClient);
 
 impl CClient {
-    pub(crate) fn open(server: &str) -> Self {
-        let server = CString::new(server).expect("an address has no NUL");
-        // SAFETY: the text outlives the call.
-        Self(unsafe { client_new(server.as_ptr()) })
+    /// One that calls by the same worker, which knows the function.
+    pub(crate) fn new(worker: &dcf::Worker) -> Self {
+        // SAFETY: the worker is open, and outlives the client.
+        Self(unsafe { client_new(worker.raw().handle) })
     }
 
     pub(crate) fn run(&mut self, operations: usize) {
-        // SAFETY: it is open, and used by one thread at a time.
+        // SAFETY: it is there, and used by one thread at a time.
         unsafe { client_run(self.0, 0, operations) };
     }
 
-    /// Checks that calls go over shared memory, and closes the worker.
+    /// Checks that calls went over shared memory.
     pub(crate) fn close(self) {
-        const OVER_SHARED_MEMORY: u32 = 1;
-        // SAFETY: it is open, and nobody uses it after this.
-        unsafe {
-            client_check(self.0, OVER_SHARED_MEMORY);
-            client_close(self.0);
-        }
+        // SAFETY: nobody uses it after this.
+        unsafe { client_free(self.0) };
     }
 }
 

@@ -38,8 +38,8 @@ impl Shm {
         Ok(())
     }
 
-    fn call(&self, server: &str) {
-        let mut client = CClient::open(server);
+    fn call(&self) {
+        let mut client = CClient::new(&self.worker);
         let mut product = |operations| {
             for _ in 0..operations {
                 let call = self.worker.call(&self.function, &self.item).at_owner();
@@ -124,7 +124,7 @@ pub(crate) fn run(name: String, rounds: i32, server: &str) -> Result<()> {
     };
     shm.check()?;
     match shm.name.as_str() {
-        "shm/rust" => shm.call(server),
+        "shm/rust" => shm.call(),
         "shm/get-64MiB-rust" => shm.get()?,
         "shm/get-64MiB-rust-again" => shm.get_again()?,
         name => return Err(format!("there is no case {name} here").into()),

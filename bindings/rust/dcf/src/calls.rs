@@ -24,12 +24,16 @@ use crate::worker::Worker;
 /// ```
 pub struct Calls<'a> {
     worker: &'a Worker,
-    raw: Vec<sys::dcf_call>,
+    raw: Box<[Raw]>,
     /// What raw points to: not to be moved.
     slots: Box<[Slot]>,
     _requests: Box<[(Request<'a>, Lent)]>,
     has_run: bool,
 }
+
+/// A call in two cache lines.
+#[repr(C, align(64))]
+struct Raw(sys::dcf_call);
 
 // SAFETY: it points to memory that it owns and that nobody else knows, and to Arrow data, which may
 // be freed on any thread. While the library uses it, `run` has it borrowed.
@@ -51,7 +55,7 @@ impl<'a> Calls<'a> {
         let mut requests: Box<[_]> = calls.into_iter().map(prepare).collect::<Result<_>>()?;
         let mut slots: Box<[_]> = requests.iter().map(|_| Slot::new()).collect();
         let raw = requests.iter_mut().zip(&mut slots);
-        let raw = raw.map(|((request, lent), slot)| request.raw(lent, slot)).collect();
+        let raw = raw.map(|((request, lent), slot)| Raw(request.raw(lent, slot))).collect();
         Ok(Self { worker, raw, slots, _requests: requests, has_run: false })
     }
 
@@ -68,12 +72,14 @@ impl<'a> Calls<'a> {
     /// Runs all. What became of each is in its result; an error says why none ran.
     pub fn run(&mut self) -> Result<()> {
         // What they hold is freed when they run again, but a ticket would stay.
-        self.raw.iter_mut().filter(|raw| raw.ticket != 0).for_each(clear);
+        self.raw.iter_mut().map(|raw| &mut raw.0).filter(|raw| raw.ticket != 0).for_each(clear);
         self.has_run = true;
         let (worker, count) = (self.worker.raw(), self.raw.len());
         // SAFETY: what the calls point to is owned by this, on the heap.
-        call(|error| unsafe { sys::dcf_call_run(worker, self.raw.as_mut_ptr(), count, error) })
-            .inspect_err(|_| self.has_run = false)
+        call(|error| unsafe {
+            sys::dcf_call_run(worker, self.raw.as_mut_ptr().cast(), count, error)
+        })
+        .inspect_err(|_| self.has_run = false)
     }
 
     /// Gives the result of one. A table can be taken once, numbers and bytes as often as wanted.
@@ -82,7 +88,7 @@ impl<'a> Calls<'a> {
         if !self.has_run {
             return Err(Error::invalid("the calls did not run: call Calls::run first"));
         }
-        Answered::peek(&mut self.raw[index], &mut self.slots[index])
+        Answered::peek(&mut self.raw[index].0, &mut self.slots[index])
     }
 
     /// Gives the results in order.
@@ -93,6 +99,6 @@ impl<'a> Calls<'a> {
 
 impl Drop for Calls<'_> {
     fn drop(&mut self) {
-        self.raw.iter_mut().for_each(clear);
+        self.raw.iter_mut().for_each(|raw| clear(&mut raw.0));
     }
 }

@@ -78,8 +78,10 @@ impl Worker {
         Self::open(&Options::new().join(address))
     }
 
+    /// The worker's handle in `dcf.h`, for code in C of this process. It is borrowed: it stays open
+    /// as long as this worker, which closes it.
     #[inline]
-    pub(crate) fn raw(&self) -> sys::dcf_worker {
+    pub fn raw(&self) -> sys::dcf_worker {
         self.shared.handle
     }
 
