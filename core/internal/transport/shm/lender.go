@@ -172,7 +172,7 @@ func (l *lender) announce() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, number := range numbers {
+	for _, number := range slices.Backward(numbers) { // so that their order stays
 		if !l.introduce(number) {
 			return
 		}

@@ -343,6 +343,18 @@ func TestSegmentsAreAnnounced(t *testing.T) {
 	require.Equal(t, 1, knownTo(t, there), "it is not introduced again")
 	listen(t, here)
 
+	more, numbers := numbered(4 << 20)
+	require.True(t, lendOne(t, here, more))
+	takeOne(t, there, numbers).Release()
+	listen(t, here)
+	last := owner.popular.all()
+	require.Len(t, last, 2)
+	there, here = meet(guest)
+	require.Equal(t, 2, knownTo(t, there))
+	require.Equal(t, last, owner.popular.all(), "who is told of them did not ask")
+	listen(t, here)
+	more.Release()
+
 	poor, rich := meet(short)
 	require.Zero(t, knownTo(t, poor))
 	require.False(t, lendOne(t, rich, big))
