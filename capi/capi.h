@@ -39,8 +39,7 @@ void dcf_capi_borrow(const struct ArrowSchema* schema, const struct ArrowArray* 
 /* Frees what the last run of a call left in it, but for its ticket. */
 void dcf_capi_clear_results(dcf_call* call);
 
-/* Makes what a call may hold empty, and says that it holds it: before the first of it is written.
- */
+/* Says that a call holds something, before the first of that is written: all else is empty. */
 void dcf_capi_hold(dcf_call_more* more);
 
 /* Limits of limits.go that C needs too. */

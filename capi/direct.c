@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "capi.h"
-#include "native.h"
 #include "vertex.h"
 
 /* Go's half and what package native defines; weak as in plain.c. */

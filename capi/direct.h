@@ -4,10 +4,10 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <string.h>
 #include <time.h>
 
 #include "capi.h"
+#include "native.h"
 
 /* Chunks are made when they are needed and stay. */
 #define CHUNK_SHIFT 10
@@ -70,11 +70,7 @@ static inline void give_part(dcf_call* c, int has_part, const void* part, size_t
   c->effects = DCF_EFFECTS_NONE;
   c->result_kind = has_part ? DCF_RESULT_BYTES : DCF_RESULT_NONE;
   c->result_size = size;
-  if (size == sizeof(uint64_t)) { /* a number, mostly */
-    memcpy(c->buffer, part, sizeof(uint64_t));
-  } else if (size) {
-    memcpy(c->buffer, part, size);
-  }
+  dcf_native_copy(c->buffer, part, size);
 }
 
 /* Writes what is rarer of the result. */

@@ -3,7 +3,18 @@
 #ifndef DCF_NATIVE_H
 #define DCF_NATIVE_H
 
+#include <string.h>
+
 #include "dcf.h"
+
+/* Copies a part: a number, mostly, which takes no call. */
+static inline void dcf_native_copy(void* to, const void* from, size_t size) {
+  if (size == sizeof(uint64_t)) {
+    memcpy(to, from, sizeof(uint64_t));
+  } else if (size) {
+    memcpy(to, from, size);
+  }
+}
 
 /* Limits of one callback; native.go checks that they equal those of package udf. */
 #define DCF_NATIVE_MAX_SPAWNS (1u << 20)

@@ -105,13 +105,8 @@ static dcf_status out_bytes(dcf_output* output, dcf_bytes part) {
   void* room;
   if (!is_bytes(part)) return DCF_INVALID_ARGUMENT;
   dcf_status status = out_reserve(output, part.size, &room);
-  if (status != DCF_OK) return status;
-  if (part.size == sizeof(uint64_t)) { /* a number, mostly */
-    memcpy(room, part.data, sizeof(uint64_t));
-  } else if (part.size) {
-    memcpy(room, part.data, part.size);
-  }
-  return DCF_OK;
+  if (status == DCF_OK) dcf_native_copy(room, part.data, part.size);
+  return status;
 }
 
 static dcf_status out_array(dcf_output* output, struct ArrowSchema* schema,

@@ -174,9 +174,6 @@ func (c *Caller) Without(at int, f func()) bool {
 	return true
 }
 
-// count adds to a counter that only the holder of its lane writes.
-func count(counter *atomic.Uint64, n int) { counter.Store(counter.Load() + uint64(n)) }
-
 // Ask sends a call over a taken lane.
 func (c *Caller) Ask(at int, request *Request) {
 	lane, pair := &c.c.Lanes[at], &c.c.Area.Lanes[at]

@@ -52,6 +52,9 @@ func word(number uint64, kind uint8, size int) uint64 {
 	return number<<cdata.LaneNumberShift | uint64(kind)<<cdata.LaneKindShift | uint64(size)
 }
 
+// count adds to a counter that one goroutine at a time writes.
+func count(counter *atomic.Uint64, n int) { store(counter, counter.Load()+uint64(n)) }
+
 // numbered says whether a message is the one of that number.
 func numbered(w *atomic.Uint64, number uint64) bool {
 	return w.Load()>>cdata.LaneNumberShift == number&(1<<(64-cdata.LaneNumberShift)-1)

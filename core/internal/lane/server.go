@@ -120,8 +120,8 @@ func (s *Server) Take(calls []Call) (n int, err error) {
 		n++
 	}
 	if n > 0 {
-		store(&s.calls, s.calls.Load()+uint64(n)) // nobody else writes these
-		store(&s.received, s.received.Load()+uint64(bytes))
+		count(&s.calls, n)
+		count(&s.received, bytes)
 	}
 	return n, nil
 }

@@ -10,7 +10,7 @@ mod bindings {
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 }
 
-use core::mem;
+use core::{mem, ptr};
 
 pub use bindings::*;
 
@@ -50,15 +50,10 @@ impl dcf_call_more {
     /// `place` is memory for one.
     #[inline]
     pub unsafe fn init(place: *mut Self) {
-        // SAFETY: as promised.
-        unsafe {
-            (*place).struct_size = mem::size_of::<Self>() as u32;
-            (*place).held = 0;
-            (*place).target_ids = core::ptr::null();
-            (*place).target_arguments = core::ptr::null();
-            (*place).arguments_schema = core::ptr::null();
-            (*place).arguments_array = core::ptr::null();
-        }
+        let asked = mem::offset_of!(Self, result_version);
+        let from: &'static Self = &Self::INIT;
+        // SAFETY: the memory is there, as promised; the results come last.
+        unsafe { ptr::copy_nonoverlapping(ptr::from_ref(from).cast::<u8>(), place.cast(), asked) };
     }
 }
 
