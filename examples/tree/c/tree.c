@@ -295,7 +295,7 @@ static void ask_trees(workers* w, long count) {
  * looks with trees between them. Garbage comes and goes; what leaked is there each time. */
 static long resident_kib(workers* w) {
   long least = LONG_MAX;
-  for (int look = 0; look < 5; look++) {
+  for (int look = 0; look < 20; look++) {
     char line[256];
     long kib = -1;
     ask_trees(w, 20);
