@@ -156,7 +156,7 @@ func (c *Call) giveBytes(bytes []byte) {
 // keepBytes copies bytes into memory of the call.
 func keepBytes(bytes []byte) udf.Value {
 	kept := arena.Alloc(len(bytes))
-	copy(kept, bytes)
+	arena.Copy(kept, bytes)
 	return udf.Value{Bytes: kept, OffHeap: true}
 }
 

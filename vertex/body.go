@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"dcf/core/status"
+	"dcf/vertex/arena"
 	"dcf/vertex/cdata"
 )
 
@@ -160,7 +161,7 @@ func (b *Body) copyOf(bytes []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	copy(part.Bytes(), bytes)
+	arena.Copy(part.Bytes(), bytes)
 	(*cdata.Body)(b).Keep((*cdata.Body)(part))
 	return part.Bytes(), nil
 }

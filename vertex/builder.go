@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 
 	"dcf/core/status"
+	"dcf/vertex/arena"
 	"dcf/vertex/cdata"
 )
 
@@ -177,7 +178,7 @@ func (b *Builder) make(all []room) (err error) {
 // begin fills new memory with what was there before, and with what stands for nothing yet.
 func (b *Builder) begin(r room, memory, old []byte) {
 	l := &b.schema.layouts[r.node]
-	rest := memory[copy(memory, old):]
+	rest := memory[arena.Copy(memory, old):]
 	switch {
 	case r.buffer == 0 && l.nullable():
 		for i := range rest {
@@ -441,7 +442,7 @@ func (f *finisher) copy(b []byte) (buffer, error) {
 		return buffer{}, err
 	}
 	f.copies = append(f.copies, body)
-	copy(body.Bytes(), b)
+	arena.Copy(body.Bytes(), b)
 	return bufferOf(body.Bytes()), nil
 }
 

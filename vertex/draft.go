@@ -200,7 +200,7 @@ func (d *draft) align() (*Body, error) {
 	}
 	rest := body.Bytes()
 	d.misaligned(func(b *buffer) {
-		copy(rest, b.bytes())
+		arena.Copy(rest, b.bytes())
 		old := b.size
 		*b = bufferOf(rest[:old])
 		rest = rest[roundUp(old):]

@@ -205,7 +205,7 @@ func (g *gatherer) fixed(node, i int, width int64, r runs) buffer {
 	for _, one := range r {
 		d, start := g.array(node, one)
 		part := slice(d.buffer(node, i), start, one.n, width)
-		rest = rest[copy(rest, part.bytes()):]
+		rest = rest[arena.Copy(rest, part.bytes()):]
 	}
 	return out
 }
@@ -245,7 +245,7 @@ func (g *gatherer) bytes(node int, parts runs) buffer {
 	}
 	rest := out.bytes()
 	for _, one := range parts {
-		rest = rest[copy(rest, g.from[one.source].buffer(node, 2).bytes()[one.from:one.from+one.n]):]
+		rest = rest[arena.Copy(rest, g.from[one.source].buffer(node, 2).bytes()[one.from:one.from+one.n]):]
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"dcf/core/status"
+	"dcf/vertex/arena"
 )
 
 // Record gives the batch as an Arrow record that shares its memory. It is valid while the batch is
@@ -142,7 +143,7 @@ func (d *draft) copyTo(newBody func(size int) (*Body, error)) (*Batch, error) {
 		if b.size == 0 {
 			continue // a missing bitmap, or zeros
 		}
-		copied := copy(rest, b.bytes())
+		copied := arena.Copy(rest, b.bytes())
 		clear(rest[copied:roundUp(b.size)])
 		*b = bufferOf(rest[:copied])
 		rest = rest[roundUp(int64(copied)):]

@@ -28,6 +28,19 @@ func Free(block []byte) {
 	C.dcf_arena_free(unsafe.Pointer(unsafe.SliceData(block)), C.size_t(len(block)))
 }
 
+// copiedByC is the size in bytes from which C copies a block: the collector, which would wait for a copy in Go, goes on.
+const copiedByC = 1 << 20
+
+// Copy is copy, for blocks that may be large and share nothing.
+func Copy(to, from []byte) int {
+	n := min(len(to), len(from))
+	if n < copiedByC {
+		return copy(to, from)
+	}
+	C.dcf_arena_copy(unsafe.Pointer(unsafe.SliceData(to)), unsafe.Pointer(unsafe.SliceData(from)), C.size_t(n))
+	return n
+}
+
 // Keep sets how many bytes freed large blocks of this process may occupy; what is over is
 // unmapped at once.
 func Keep(bytes int) { C.dcf_arena_keep(C.size_t(bytes)) }

@@ -18,6 +18,9 @@ void* dcf_arena_alloc(size_t size);
 /* Gives a block back; `size` is what was asked for. NULL is fine. */
 void dcf_arena_free(void* block, size_t size);
 
+/* Copies a block to another one, with which it shares nothing. */
+void dcf_arena_copy(void* to, const void* from, size_t size);
+
 /* Bytes that freed large blocks may occupy, for the process. */
 void dcf_arena_keep(size_t bytes);
 

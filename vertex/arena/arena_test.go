@@ -1,6 +1,8 @@
 package arena
 
 import (
+	"bytes"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -40,4 +42,28 @@ func TestKeepBoundsWhatIsKept(t *testing.T) {
 	Free(Alloc(8 << 20))
 	_, kept = Usage()
 	require.LessOrEqual(t, kept, 1<<20)
+}
+
+// Copies of all the ways that a size chooses, to places that are aligned and not, are whole and touch nothing else.
+func TestCopy(t *testing.T) {
+	const streamed = 32 << 20
+	from := make([]byte, streamed+1000)
+	_, err := rand.NewChaCha8([32]byte{}).Read(from)
+	require.NoError(t, err)
+	for _, size := range []int{0, 1, 4095, copiedByC - 1, copiedByC, streamed - 1, streamed, streamed + 63, streamed + 64} {
+		for _, at := range []int{0, 1, 64} {
+			to := Alloc(len(from))
+			require.NotNil(t, to)
+			to[at+size] = 0xa5
+			if at > 0 {
+				to[at-1] = 0x5a
+			}
+			require.Equal(t, size, Copy(to[at:at+size], from[3:]))
+			require.True(t, bytes.Equal(to[at:at+size], from[3:3+size]), "%d bytes at %d", size, at)
+			require.Equal(t, byte(0xa5), to[at+size])
+			require.True(t, at == 0 || to[at-1] == 0x5a)
+			Free(to)
+		}
+	}
+	require.Equal(t, 2, Copy(make([]byte, 2), from), "what has room is copied")
 }

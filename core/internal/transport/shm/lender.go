@@ -115,7 +115,7 @@ func (l *loan) copy(f *wire.Frame, piece []byte) []byte {
 		arena.Free(block)
 		return nil
 	}
-	copy(block, piece)
+	arena.Copy(block, piece)
 	l.blocks = append(l.blocks, block)
 	return block
 }
