@@ -49,6 +49,7 @@ func (w *Worker) connect(deadline int64) error {
 	if len(o.Listen) == 0 && len(o.Join) == 0 {
 		return nil
 	}
+	warm()
 	if err := checkShared(o); err != nil {
 		return err
 	}

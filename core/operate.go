@@ -11,6 +11,7 @@ import (
 
 // operate sends an operation and waits for its reply, whose error becomes the error.
 func (w *Worker) operate(peer *rpc.Peer, op *wire.Operation, deadline int64) (*rpc.Reply, error) {
+	growStack()
 	request := wire.Frame{Header: wire.SessionHeader{Kind: wire.KindOperation}, Message: op}
 	reply := new(rpc.Reply)
 	if err := peer.Do(&request, reply, deadline); err != nil {

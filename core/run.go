@@ -219,6 +219,7 @@ func (w *Worker) finish(c *Call, part udf.Value) {
 // runLater runs the calls that did not run at once. What they send leaves together, before the
 // first of them is waited for.
 func (w *Worker) runLater(calls []Call) {
+	growStack()
 	for i := range calls {
 		if c := &calls[i]; c.later {
 			w.launch(c)
