@@ -213,8 +213,8 @@ const (
 	// looksPerClock is how many looks are taken from one reading of the clock to the next.
 	looksPerClock = 16
 	// maxMissed bounds how rare polling becomes that sees nothing: one call in 2^maxMissed.
-	maxMissed = 6
-	// longSleeps is how many times as long as polling a sleep lasts that says nothing about it.
+	maxMissed = 10
+	// longSleeps is how many times as long as polling a sleep lasts after which the next call polls.
 	longSleeps = 20
 )
 
@@ -271,7 +271,6 @@ func (c *Caller) Sleep(at int, wait time.Duration) bool {
 	atomic.StoreUint32(word, cdata.LaneAwake)
 	if clock.Now()-began > longSleeps*c.c.SpinNs {
 		c.c.Skip.Store(0)
-		c.c.Missed.Store(0)
 	}
 	if c.Answered(at) {
 		return true

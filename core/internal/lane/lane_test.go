@@ -470,3 +470,30 @@ func BenchmarkCall(b *testing.B) {
 		exchange()
 	}
 }
+
+// Where polling sees nothing it becomes rare, and only what it sees makes it frequent again.
+func TestPollingBecomesRare(t *testing.T) {
+	w := newWorld(t)
+	w.caller.SetSpin(time.Microsecond)
+	at := w.take(t)
+	w.caller.Ask(at, &Request{})
+	polled := 0
+	for range 4 << maxMissed {
+		if w.caller.c.Skip.Load() == 0 {
+			polled++
+		}
+		require.False(t, w.caller.Poll(at))
+	}
+	require.Greater(t, polled, maxMissed)
+	require.Less(t, polled, maxMissed+8)
+
+	w.caller.Sleep(at, 10*time.Millisecond) // long: one call polls
+	require.Zero(t, w.caller.c.Skip.Load())
+	require.False(t, w.caller.Poll(at))
+	require.Equal(t, uint32(1<<maxMissed-1), w.caller.c.Skip.Load())
+
+	w.answerOne(t)
+	require.True(t, w.caller.Poll(at)) // at the first look: the server ran in the caller's place, perhaps
+	require.Equal(t, uint32(maxMissed), w.caller.c.Missed.Load())
+	w.caller.Leave(at)
+}

@@ -10,9 +10,10 @@ import (
 
 // Spin polls for a while before a receiver sleeps. Where something comes soon after, but polling does
 // not see it, it does so more and more rarely: what is awaited takes longer, or its sender cannot run
-// because this one does. A long sleep says nothing about that, as polling cost little beside it, and
-// neither does what is there at the first look: two ends that share a processor find it so when one
-// ran in the other's place, and nothing ever by polling. One goroutine at a time uses it.
+// because this one does. A long sleep says nothing about that, as polling cost little beside it: the
+// next wait polls, once. Neither does what is there at the first look: two ends that share a processor
+// find it so when one ran in the other's place, and nothing ever by polling. One goroutine at a time
+// uses it.
 type Spin struct {
 	Limit time.Duration // of one attempt; 0: never
 
@@ -23,8 +24,8 @@ type Spin struct {
 
 const (
 	// maxSpinMisses bounds how rare attempts become: one in 2^maxSpinMisses waits.
-	maxSpinMisses = 6
-	// longSleeps is how many times an attempt's Limit a sleep lasts that says nothing about it.
+	maxSpinMisses = 10
+	// longSleeps is how many times an attempt's Limit a sleep lasts after which the next wait polls.
 	longSleeps = 20
 	// looksPerClock is how many looks are taken from one reading of the clock to the next: it costs
 	// about as much as they do, and what comes soon needs none.
@@ -50,7 +51,7 @@ func (s *Spin) Poll(wait time.Duration, look func() bool) bool {
 	if s.missed != 0 {
 		now := clock.Now()
 		if now-s.missed > longSleeps*int64(s.Limit) {
-			s.skip, s.miss = 0, 0
+			s.skip = 0
 		}
 		s.missed = 0
 		if s.skip > 0 {
