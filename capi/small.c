@@ -4,6 +4,7 @@
  * that takes long, and for all that is rare, it goes on in Go. */
 #define _GNU_SOURCE
 #include <linux/futex.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -32,7 +33,7 @@ extern int dcf_arena_forked(void) __attribute__((weak));
 
 /* As in package lane. */
 #define LOOKS_PER_CLOCK 16
-#define MAX_MISSED 10
+#define MAX_MISSED 8
 #define LONG_SLEEPS 20
 
 /* A call that is asked, or is to be. */
@@ -142,6 +143,7 @@ static inline void count(_Atomic uint64_t* counter, uint64_t n) {
 /* Wakes the server. Its socket stays open as long as the thread has the lane. */
 static __attribute__((noinline)) void wake(const dcf_lanes* lanes) {
   static const char word = DCF_LANE_WAKE;
+  atomic_store_explicit(&lanes->area->waker, (uint32_t)(sched_getcpu() + 1), memory_order_relaxed);
   switch (atomic_exchange(lanes->asleep, DCF_LANE_AWAKE)) {
     case DCF_LANE_AWAKE:
       break;

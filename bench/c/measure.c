@@ -224,7 +224,6 @@ void measure_case(const char* name, const measure_series* series, size_t count,
     run_crew(&crews[i]); /* warms caches, threads and connections; not kept */
   }
   for (int round = 0; round < options->rounds; round++) {
-    if (options->prepare != NULL) options->prepare(options->context, round);
     for (size_t i = 0; i < count; i++) {
       crew* c = &crews[round % 2 ? count - 1 - i : i];
       run_crew(c);

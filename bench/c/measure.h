@@ -39,8 +39,6 @@ typedef struct measure_options {
                         above. MEASURE_EACH: every operation is a sample, for the tails */
   int64_t settle_ns; /* how long a series runs before each of its blocks: until what the series
                         before it left awake sleeps */
-  void (*prepare)(void* context, int round); /* before the blocks of a round; may be NULL */
-  void* context;                             /* for it */
 } measure_options;
 #define MEASURE_EACH 1
 

@@ -1,12 +1,9 @@
 /* The calls of two processes of one host: this one calls, the server runs. The floor is the bare
  * ring between the same two processes. */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -114,42 +111,17 @@ static void case_tree(const fixture_options* o) {
 
 /* ---- Beside busy processes ------------------------------------------------ */
 
-static void put_on(pid_t thread, int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  if (sched_setaffinity(thread, sizeof set, &set) != 0 && errno != ESRCH)
-    measure_fail("cannot put thread %d on processor %d: %s", (int)thread, cpu, strerror(errno));
-}
-
-/* One on each of the first processors. They end with this process. */
+/* They end with this process. */
 static void start_busy_processes(void) {
   for (int i = 0; i < BUSY_PROCESSES; i++) {
     const pid_t parent = getpid(), child = fork();
     if (child < 0) measure_fail("cannot start a busy process: %s", strerror(errno));
     if (child > 0) continue;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    put_on(0, i);
     while (getppid() == parent) {
     }
     _exit(0);
   }
-}
-
-/* Puts this thread on the first processor, and the server's on the same one and the next in turn:
- * left to the scheduler, product and floor would have either by chance. */
-static void place(void* ring, int round) {
-  char path[64];
-  int server;
-  const char* of = ring;
-  if (sscanf(of, "/proc/%d/", &server) != 1) measure_fail("%s is no path of a process", of);
-  snprintf(path, sizeof path, "/proc/%d/task", server);
-  DIR* threads = opendir(path);
-  if (threads == NULL) measure_fail("cannot list the server's threads: %s", strerror(errno));
-  for (const struct dirent* d; (d = readdir(threads)) != NULL;)
-    if (d->d_name[0] != '.') put_on(atoi(d->d_name), round % 2);
-  closedir(threads);
-  put_on(0, 0);
 }
 
 static int64_t window_ns(const fixture_options* o) {
@@ -167,9 +139,7 @@ static void case_oversubscribed(const fixture_options* o) {
           &(measure_options){.rounds = windows(o),
                              .block_ns = window_ns(o),
                              .sample_ns = WINDOW_SAMPLE_NS,
-                             .settle_ns = SETTLE_NS,
-                             .prepare = place,
-                             .context = (void*)o->ring});
+                             .settle_ns = SETTLE_NS});
   client_check(&g_client, CLIENT_OVER_SHARED_MEMORY);
 }
 

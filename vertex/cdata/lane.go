@@ -61,7 +61,8 @@ type LaneArea struct {
 	Served atomic.Uint32
 	_      [124]byte
 	Used   atomic.Uint32
-	_      [124]byte
+	Waker  atomic.Uint32
+	_      [120]byte
 	Bell   atomic.Uint64
 	_      [120]byte
 	Lanes  [MaxLanes]LanePair
@@ -106,6 +107,7 @@ var (
 	_ [unsafe.Offsetof(C.dcf_lane_request{}.data)]byte = [unsafe.Offsetof(LaneRequest{}.Data)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lane_pair{}.asleep)]byte  = [unsafe.Offsetof(LanePair{}.Asleep)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lane_area{}.used)]byte    = [unsafe.Offsetof(LaneArea{}.Used)]byte{}
+	_ [unsafe.Offsetof(C.dcf_lane_area{}.waker)]byte   = [unsafe.Offsetof(LaneArea{}.Waker)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lane_area{}.bell)]byte    = [unsafe.Offsetof(LaneArea{}.Bell)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lanes{}.ended)]byte       = [unsafe.Offsetof(Lanes{}.Ended)]byte{}
 	_ [unsafe.Offsetof(C.dcf_lanes{}.index)]byte       = [unsafe.Offsetof(Lanes{}.Index)]byte{}

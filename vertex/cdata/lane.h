@@ -63,8 +63,9 @@ typedef struct dcf_lane_pair {
 typedef struct dcf_lane_area {
   _Atomic uint32_t served; /* whether the server looks at lanes */
   uint8_t reserved1[124];
-  _Atomic uint32_t used; /* the watched lanes that the server has to look at, a bit each */
-  uint8_t reserved2[124];
+  _Atomic uint32_t used;  /* the watched lanes that the server has to look at, a bit each */
+  _Atomic uint32_t waker; /* one more than the processor of the thread that woke the server last */
+  uint8_t reserved2[120];
   _Atomic uint64_t
       bell; /* the belled lanes on which a call came, a bit each: the server clears it */
   uint8_t reserved3[120];

@@ -10,6 +10,7 @@ import (
 
 	"dcf/core/internal/clock"
 	"dcf/core/internal/failpoint"
+	"dcf/core/internal/processor"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport/futex"
 	"dcf/core/status"
@@ -196,6 +197,10 @@ func (c *Caller) Ask(at int, request *Request) {
 
 // Wake wakes the server, if it sleeps.
 func (c *Caller) Wake() {
+	if atomic.LoadUint32(c.c.Asleep) == cdata.LaneAwake {
+		return
+	}
+	c.c.Area.Waker.Store(uint32(processor.Current() + 1))
 	if ring.Wake(c.c.Asleep) {
 		c.wake()
 	}
@@ -213,7 +218,7 @@ const (
 	// looksPerClock is how many looks are taken from one reading of the clock to the next.
 	looksPerClock = 16
 	// maxMissed bounds how rare polling becomes that sees nothing: one call in 2^maxMissed.
-	maxMissed = 10
+	maxMissed = 8
 	// longSleeps is how many times as long as polling a sleep lasts after which the next call polls.
 	longSleeps = 20
 )

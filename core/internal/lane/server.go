@@ -80,6 +80,9 @@ func (s *Server) Serve(on bool) {
 	}
 }
 
+// Waker gives the processor of the thread that woke this end last; a negative number: not known.
+func (s *Server) Waker() int { return int(s.area.Waker.Load()) - 1 }
+
 // Ready says whether calls are here.
 func (s *Server) Ready() bool {
 	return s.watched() >= 0 || s.rung|s.area.Bell.Load() != 0

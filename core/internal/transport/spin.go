@@ -24,7 +24,7 @@ type Spin struct {
 
 const (
 	// maxSpinMisses bounds how rare attempts become: one in 2^maxSpinMisses waits.
-	maxSpinMisses = 10
+	maxSpinMisses = 8
 	// longSleeps is how many times an attempt's Limit a sleep lasts after which the next wait polls.
 	longSleeps = 20
 	// looksPerClock is how many looks are taken from one reading of the clock to the next: it costs
@@ -41,6 +41,9 @@ func SpinLimit(asked time.Duration) time.Duration {
 	}
 	return asked
 }
+
+// InVain says that the last Poll looked, and found nothing.
+func (s *Spin) InVain() bool { return s.miss > 0 && s.skip == 1<<s.miss-1 }
 
 // Poll has look look until it finds something, for wait at most, and says whether it did. It may not
 // try at all.

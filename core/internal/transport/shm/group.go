@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/processor"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
 	"dcf/core/internal/transport/futex"
@@ -38,6 +39,7 @@ type group struct {
 	round  uint64       // how often hot was looked through
 	over   bool         // closed, and nobody is left: there is nothing to wait for
 	spin   transport.Spin
+	parted int64 // when it changed its processor last
 	events [64]unix.EpollEvent
 }
 
@@ -183,6 +185,9 @@ func (g *group) Wait(wait time.Duration) any {
 	}) {
 		m.c.spun.Add(1)
 	}
+	if m == nil && wait > 0 && g.spin.InVain() {
+		g.part()
+	}
 	if m == nil && wait > 0 {
 		if m = g.sleep(wait); m != nil {
 			m.c.slept.Add(1)
@@ -192,6 +197,22 @@ func (g *group) Wait(wait time.Duration) any {
 		return nil
 	}
 	return m.tag
+}
+
+// partEvery is how often the group changes its processor, at most.
+const partEvery = 2 * time.Millisecond
+
+// part leaves the processor on which the last caller waits, after polling in vain there. Schedulers bring two threads
+// together that wake each other, and a call then takes two switches of threads, several times as long.
+func (g *group) part() {
+	if g.at >= len(g.hot) || g.hot[g.at].c.server == nil {
+		return
+	}
+	cpu, now := processor.Current(), clock.Now()
+	if cpu == g.hot[g.at].c.server.Waker() && now-g.parted > int64(partEvery) {
+		g.parted = now
+		processor.Leave(cpu)
+	}
 }
 
 // look looks once at each hot connection, and now and then at the rest.
