@@ -2,14 +2,17 @@ package shm
 
 import (
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"dcf/core/internal/clock"
+	"dcf/core/internal/processor"
 	"dcf/core/internal/ring"
 	"dcf/core/internal/transport"
 	"dcf/core/status"
@@ -78,6 +81,42 @@ func TestChangeOfASleepingGroup(t *testing.T) {
 		change()
 		require.False(t, asleep())
 	}
+}
+
+// After polling in vain a group leaves the processor on which it was woken, where it has another one, and not at once again.
+func TestGroupPartsFromItsCaller(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	near, far := connected(t, New())
+	g := far.Group().(*group)
+	require.NoError(t, g.Add(far, "it"))
+	g.take()
+	g.part()
+	require.Zero(t, g.parted, "nobody woke it")
+	far.inbox.ring.Arm()
+	near.caller.Wake()
+	require.GreaterOrEqual(t, far.server.Waker(), 0)
+	var allowed unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &allowed))
+	for range 100 { // the system may move this thread between, too
+		woken := processor.Current()
+		if far.inbox.ring.Arm(); woken != far.server.Waker() {
+			near.caller.Wake()
+			continue
+		}
+		if g.part(); g.parted == 0 {
+			continue
+		}
+		at := g.parted
+		if allowed.Count() > 1 && processor.Current() == woken {
+			g.parted = 0
+			continue
+		}
+		g.part()
+		require.Equal(t, at, g.parted)
+		return
+	}
+	t.Fatal("it never parted")
 }
 
 // Whatever a receiver does when the process at the other end dies, it learns of it.
