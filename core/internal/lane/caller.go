@@ -197,12 +197,16 @@ func (c *Caller) Ask(at int, request *Request) {
 
 // Wake wakes the server, if it sleeps.
 func (c *Caller) Wake() {
-	if atomic.LoadUint32(c.c.Asleep) == cdata.LaneAwake {
-		return
-	}
-	c.c.Area.Waker.Store(uint32(processor.Current() + 1))
+	c.Waking()
 	if ring.Wake(c.c.Asleep) {
 		c.wake()
+	}
+}
+
+// Waking tells the server, if it sleeps, on which processor this thread is, which wakes it next.
+func (c *Caller) Waking() {
+	if atomic.LoadUint32(c.c.Asleep) != cdata.LaneAwake {
+		c.c.Area.Waker.Store(uint32(processor.Current() + 1))
 	}
 }
 

@@ -212,6 +212,9 @@ func (o *outbox) Flush() error {
 		return o.c.reason()
 	}
 	o.publish()
+	if o.c.caller != nil {
+		o.c.caller.Waking()
+	}
 	elsewhere := o.ring.Wake()
 	o.mu.Unlock()
 	if elsewhere {
