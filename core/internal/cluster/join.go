@@ -14,6 +14,7 @@ type joining struct {
 	again     bool     // nobody waits for it: the directory does not answer any more
 	addresses []string // not tried yet
 	failures  []string
+	denied    int // how many of those are that this worker may not
 	hops      int
 }
 
@@ -43,6 +44,10 @@ func (c *Client) join(e Join, actions []Action) []Action {
 // joinNext tries the next address, or gives up.
 func (c *Client) joinNext(actions []Action) []Action {
 	j := &c.joining
+	if len(j.addresses) == 0 && j.denied == len(j.failures) {
+		return c.joinFailed(status.Errorf(status.Denied, "no cluster could be joined: %s",
+			strings.Join(j.failures, "; ")), actions)
+	}
 	if len(j.addresses) == 0 {
 		return c.joinFailed(status.Errorf(status.Unavailable, "no cluster could be joined: %s. "+
 			"Start a node there first, or correct the address", strings.Join(j.failures, "; ")),
@@ -70,6 +75,9 @@ func (c *Client) dialled(e Dialled, actions []Action) []Action {
 		return c.joinFailed(status.Errorf(status.Of(e.Err), "joining at %s: %w", e.Address,
 			e.Err), actions)
 	case e.Err != nil:
+		if status.Of(e.Err) == status.Denied {
+			c.joining.denied++
+		}
 		return c.joinMissed(e.Address, plain(e.Err), actions)
 	case e.Hello.Identity == c.self.Identity:
 		return c.joinMissed(e.Address, "that is this worker itself", actions)

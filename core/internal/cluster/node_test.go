@@ -193,6 +193,30 @@ func TestNobodyAtTheJoinAddress(t *testing.T) {
 	w.refused(p, Join{Addresses: []string{"sim://1"}}, status.Unavailable, "connection refused")
 }
 
+// Where a worker may join nowhere that is the reason; where it could have joined somewhere it is not.
+func TestJoinDenied(t *testing.T) {
+	denied := status.Errorf(status.Denied, "only processes of user 1 may")
+	for _, test := range []struct {
+		name   string
+		second error
+		code   status.Code
+		text   string
+	}{
+		{"everywhere", denied, status.Denied, "no cluster could be joined: shm://a: only processes of user 1 may; shm://b: only"},
+		{"at one", status.Errorf(status.Unavailable, "nobody"), status.Unavailable, "shm://b: nobody. Start a node there first"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := NewNode(wire.NodeInfo{Identity: wire.Identity{Node: 1, Incarnation: 1}}, Limits{})
+			require.Equal(t, []Action{Dial{Address: "shm://a"}}, n.Step(0, Join{Addresses: []string{"shm://a", "shm://b"}}, nil))
+			require.Equal(t, []Action{Dial{Address: "shm://b"}}, n.Step(1, Dialled{Address: "shm://a", Err: denied}, nil))
+			done, ok := n.Step(2, Dialled{Address: "shm://b", Err: test.second}, nil)[0].(Done)
+			require.True(t, ok)
+			require.ErrorIs(t, done.Err, test.code)
+			require.ErrorContains(t, done.Err, test.text)
+		})
+	}
+}
+
 // A worker that was killed and started again at once waits for its predecessor's death.
 func TestJoinAfterKill(t *testing.T) {
 	w := newTown(t, 2, 0, Limits{})

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"errors"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +71,11 @@ func dialTimeout(address string) error {
 }
 
 func dialError(address string, err error) error {
-	e := status.Errorf(status.Unavailable, "nobody can be reached at %s: %w", address, err)
+	code := status.Unavailable
+	if errors.Is(err, fs.ErrPermission) {
+		code = status.Denied
+	}
+	e := status.Errorf(code, "nobody can be reached at %s: %w", address, err)
 	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		e.OS = int32(errno)
 	}
