@@ -46,24 +46,25 @@ func pointer(address *uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe
 
 func takeRare(from *output, out *udf.Output) {
 	r := rare{(*C.dcf_native_rare)(pointer(&from.rare))}
-	if r.c != nil {
-		defer C.dcf_native_free_rare(C.uintptr_t(address(r.c)))
-		r.logs(out)
-	}
-	if failed := r.failed() || from.partKind == C.DCF_NATIVE_PART_FAILED; failed ||
-		from.status != C.DCF_OK {
-		r.fail(status.Code(from.status), failed, out)
+	if r.c == nil {
+		r.fail(status.Code(from.status), false, out)
 		return
 	}
-	if err := r.answers(from, out); err != nil {
+	r.logs(out)
+	if failed := r.failed(); failed || from.status != C.DCF_OK {
+		r.fail(status.Code(from.status), failed, out)
+	} else if err := r.answers(from, out); err != nil {
 		out.FailWith(status.From(err))
+	}
+	if r.c.owns != 0 {
+		C.dcf_native_free_rare(C.uintptr_t(address(r.c)))
 	}
 }
 
 // rare reads a dcf_native_rare.
 type rare struct{ c *C.dcf_native_rare }
 
-func (r rare) failed() bool { return r.c != nil && r.c.failed != 0 }
+func (r rare) failed() bool { return r.c.failed != 0 }
 
 func (r rare) text(t C.dcf_native_text) string {
 	if t.size == 0 {
@@ -83,7 +84,7 @@ func (r rare) logs(out *udf.Output) {
 // fail records the failure of a callback: see dcf_output_api in dcf.h.
 func (r rare) fail(code status.Code, said bool, out *udf.Output) {
 	detail := ""
-	if said && r.c != nil {
+	if said {
 		detail = strings.ToValidUTF8(r.text(r.c.failure), "\uFFFD")
 	}
 	message, _, more := strings.Cut(detail, "\n")

@@ -56,7 +56,7 @@ type mergeInput struct {
 	reserved   uint64
 }
 
-// output is dcf_native_output.
+// output is dcf_native_output up to its memory for a part, which Go need not clear.
 type output struct {
 	api       uintptr
 	part      uintptr
@@ -71,7 +71,6 @@ type output struct {
 	child     vertex.ID
 	hasChild  uint32
 	_         uint32
-	_         [C.DCF_NATIVE_INLINE_BYTES]byte
 }
 
 // direct is dcf_native_program.
@@ -85,17 +84,15 @@ type direct struct {
 
 const (
 	inputBytes  = unsafe.Sizeof(input{})
-	outputBytes = unsafe.Sizeof(output{})
+	outputBytes = C.sizeof_dcf_native_output
 	partBytes   = unsafe.Sizeof(part{})
-	smallOffset = outputBytes - C.DCF_NATIVE_INLINE_BYTES
 )
 
 // The Go structs have the layout of the C ones, or this does not compile.
 var (
-	_ [C.sizeof_dcf_udf_input]byte     = [inputBytes]byte{}
-	_ [C.sizeof_dcf_part]byte          = [partBytes]byte{}
-	_ [C.sizeof_dcf_merge_input]byte   = [unsafe.Sizeof(mergeInput{})]byte{}
-	_ [C.sizeof_dcf_native_output]byte = [outputBytes]byte{}
+	_ [C.sizeof_dcf_udf_input]byte   = [inputBytes]byte{}
+	_ [C.sizeof_dcf_part]byte        = [partBytes]byte{}
+	_ [C.sizeof_dcf_merge_input]byte = [unsafe.Sizeof(mergeInput{})]byte{}
 
 	_ [C.sizeof_dcf_native_program]byte = [unsafe.Sizeof(direct{})]byte{}
 
@@ -106,12 +103,17 @@ var (
 	_ [unsafe.Offsetof(C.dcf_native_output{}.rare)]byte    = [unsafe.Offsetof(output{}.rare)]byte{}
 	_ [unsafe.Offsetof(C.dcf_native_output{}.status)]byte  = [unsafe.Offsetof(output{}.status)]byte{}
 	_ [unsafe.Offsetof(C.dcf_native_output{}.child)]byte   = [unsafe.Offsetof(output{}.child)]byte{}
-	_ [unsafe.Offsetof(C.dcf_native_output{}.small)]byte   = [smallOffset]byte{}
+	_ [unsafe.Offsetof(C.dcf_native_output{}.small)]byte   = [unsafe.Sizeof(output{})]byte{}
 )
 
 func at[T any](base unsafe.Pointer, index int) *T {
 	var size T
 	return (*T)(unsafe.Add(base, uintptr(index)*unsafe.Sizeof(size)))
+}
+
+// outputAt gives an output of an array.
+func outputAt(base unsafe.Pointer, index int) *output {
+	return (*output)(unsafe.Add(base, index*outputBytes))
 }
 
 func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }

@@ -65,7 +65,7 @@ typedef struct dcf_native_log {
   int64_t level;
 } dcf_native_log;
 
-/* What most callbacks never use. Each list grows by doubling. */
+/* What most callbacks never use. Each list grows by doubling, to memory of its own. */
 typedef struct dcf_native_rare {
   dcf_native_spawn* spawns;
   size_t spawn_count, spawn_room;
@@ -81,21 +81,33 @@ typedef struct dcf_native_rare {
   size_t part; /* index into arrows, where part_kind is DCF_NATIVE_PART_ARRAY */
   uint32_t failed;
   uint32_t first_child; /* the id that Go chose is given away */
+  uint32_t owns;        /* something is to be freed: a list with memory of its own */
+  uint32_t reserved;
 } dcf_native_rare;
+
+/* The first spawns, and so much text, need no other memory. */
+#define DCF_NATIVE_INLINE_SPAWNS 4
+#define DCF_NATIVE_INLINE_TEXT 64
+
+/* A dcf_native_rare, and where its lists begin. */
+typedef struct dcf_native_room {
+  dcf_native_rare rare;
+  dcf_native_spawn spawns[DCF_NATIVE_INLINE_SPAWNS];
+  char text[DCF_NATIVE_INLINE_TEXT];
+} dcf_native_room;
 
 #define DCF_NATIVE_PART_NONE 0u
 #define DCF_NATIVE_PART_BYTES 1u
 #define DCF_NATIVE_PART_ARRAY 2u
-#define DCF_NATIVE_PART_FAILED 3u /* failed, and there was no memory to say why */
 
-/* One output. Go clears it up to `small` and frees `block` and `rare` afterwards. */
+/* One output. Go clears it up to `small`, and frees `block` and what `rare` owns afterwards. */
 typedef struct dcf_native_output {
   dcf_output base;
   void* part; /* of part_size bytes: `small`, or `block` */
   size_t part_size;
   void* block; /* an arena block of block_size bytes, or NULL */
   size_t block_size;
-  dcf_native_rare* rare;
+  dcf_native_rare* rare; /* NULL, or in `room` */
   uint32_t part_kind;
   dcf_status status; /* what the callback returned */
   uint32_t is_fold;  /* a merge or finish: no effects, no spawns */
@@ -104,6 +116,7 @@ typedef struct dcf_native_output {
   uint32_t has_child;  /* `child` is set */
   uint32_t reserved;
   unsigned char small[DCF_NATIVE_INLINE_BYTES];
+  dcf_native_room room;
 } dcf_native_output;
 
 extern const dcf_output_api dcf_native_api;

@@ -13,31 +13,46 @@ static dcf_native_output* of(dcf_output* output) { return (dcf_native_output*)ou
 
 /* ---- Lists --------------------------------------------------------------- */
 
+/* Whether a list still lies where it began. */
+static int is_within(const dcf_native_rare* rare, const void* list) {
+  return (uintptr_t)list - (uintptr_t)rare < sizeof(dcf_native_room);
+}
+
 /* Makes room for `more` elements of `size` bytes behind `count`. -1: memory is out. */
-static int grow(void** list, size_t* room, size_t count, size_t more, size_t size) {
+static int grow(dcf_native_rare* rare, void** list, size_t* room, size_t count, size_t more,
+                size_t size) {
   if (more > SIZE_MAX / 2 / size - count) return -1;
   if (count + more <= *room) return 0;
   size_t wanted = *room ? *room * 2 : 8;
   if (wanted < count + more) wanted = count + more;
-  void* bigger = realloc(*list, wanted * size);
+  void* own = is_within(rare, *list) ? NULL : *list;
+  void* bigger = realloc(own, wanted * size);
   if (!bigger) return -1;
+  if (!own && count) memcpy(bigger, *list, count * size);
+  rare->owns = 1;
   *list = bigger;
   *room = wanted;
   return 0;
 }
 
-#define GROW(rare, list, name, more)                                            \
-  grow((void**)&(rare)->list, &(rare)->name##_room, (rare)->name##_count, more, \
+#define GROW(rare, list, name, more)                                                  \
+  grow(rare, (void**)&(rare)->list, &(rare)->name##_room, (rare)->name##_count, more, \
        sizeof *(rare)->list)
 
 static dcf_native_rare* rare_of(dcf_native_output* out) {
-  if (!out->rare) out->rare = calloc(1, sizeof(dcf_native_rare));
+  if (!out->rare) {
+    out->room.rare = (dcf_native_rare){.spawns = out->room.spawns,
+                                       .spawn_room = DCF_NATIVE_INLINE_SPAWNS,
+                                       .text = out->room.text,
+                                       .text_room = DCF_NATIVE_INLINE_TEXT};
+    out->rare = &out->room.rare;
+  }
   return out->rare;
 }
 
 /* Copies bytes to the end of the text. */
 static int keep_text(dcf_native_rare* rare, dcf_bytes bytes, dcf_native_text* out) {
-  if (grow((void**)&rare->text, &rare->text_room, rare->text_size, bytes.size, 1)) return -1;
+  if (grow(rare, (void**)&rare->text, &rare->text_room, rare->text_size, bytes.size, 1)) return -1;
   if (bytes.size) memcpy(rare->text + rare->text_size, bytes.data, bytes.size);
   out->offset = rare->text_size;
   out->size = bytes.size;
@@ -62,6 +77,10 @@ static size_t keep_arrow(dcf_native_rare* rare, struct ArrowSchema* schema,
   return rare->arrow_count++;
 }
 
+static void free_list(const dcf_native_rare* rare, void* list) {
+  if (!is_within(rare, list)) free(list);
+}
+
 void dcf_native_free_rare(uintptr_t address) {
   dcf_native_rare* rare = (dcf_native_rare*)address;
   for (size_t i = 0; i < rare->arrow_count; i++) {
@@ -69,12 +88,11 @@ void dcf_native_free_rare(uintptr_t address) {
     if (arrow->schema.release) arrow->schema.release(&arrow->schema);
     if (arrow->array.release) arrow->array.release(&arrow->array);
   }
-  free(rare->spawns);
-  free(rare->effects);
-  free(rare->arrows);
-  free(rare->logs);
-  free(rare->text);
-  free(rare);
+  free_list(rare, rare->spawns);
+  free_list(rare, rare->effects);
+  free_list(rare, rare->arrows);
+  free_list(rare, rare->logs);
+  free_list(rare, rare->text);
 }
 
 /* ---- The part ------------------------------------------------------------ */
@@ -114,7 +132,7 @@ static dcf_status out_array(dcf_output* output, struct ArrowSchema* schema,
   dcf_native_output* out = of(output);
   if (!is_arrow(schema, array)) return DCF_INVALID_ARGUMENT;
   dcf_native_rare* rare = rare_of(out);
-  if (!rare || GROW(rare, arrows, arrow, 1)) return DCF_EXHAUSTED;
+  if (GROW(rare, arrows, arrow, 1)) return DCF_EXHAUSTED;
   rare->part = keep_arrow(rare, schema, array);
   out->part_kind = DCF_NATIVE_PART_ARRAY;
   return DCF_OK;
@@ -137,7 +155,7 @@ static dcf_status out_spawn(dcf_output* output, const dcf_spawn* spawn) {
   if (out->is_fold) return DCF_UNSUPPORTED;
   if (!is_spawn(spawn)) return DCF_INVALID_ARGUMENT;
   dcf_native_rare* rare = rare_of(out);
-  if (!rare || rare->spawn_count >= DCF_NATIVE_MAX_SPAWNS || GROW(rare, spawns, spawn, 1))
+  if (rare->spawn_count >= DCF_NATIVE_MAX_SPAWNS || GROW(rare, spawns, spawn, 1))
     return DCF_EXHAUSTED;
   dcf_native_spawn* kept = &rare->spawns[rare->spawn_count];
   *kept = (dcf_native_spawn){
@@ -161,7 +179,7 @@ static dcf_status effect_room(dcf_native_output* out, struct ArrowSchema* schema
   if (out->is_fold) return DCF_UNSUPPORTED;
   if ((schema || array) && !is_arrow(schema, array)) return DCF_INVALID_ARGUMENT;
   dcf_native_rare* rare = rare_of(out);
-  if (!rare || rare->effect_count >= DCF_NATIVE_MAX_EFFECTS || GROW(rare, effects, effect, 1) ||
+  if (rare->effect_count >= DCF_NATIVE_MAX_EFFECTS || GROW(rare, effects, effect, 1) ||
       GROW(rare, arrows, arrow, 1))
     return DCF_EXHAUSTED;
   return DCF_OK;
@@ -236,17 +254,13 @@ static dcf_status out_remove(dcf_output* output) {
 /* ---- Failures and logs --------------------------------------------------- */
 
 static void out_fail(dcf_output* output, dcf_bytes message) {
-  static const char lost[] = "the function failed, and there was no memory for its message";
   dcf_native_output* out = of(output);
   dcf_native_rare* rare = rare_of(out);
-  if (!rare) {
-    out->part_kind = DCF_NATIVE_PART_FAILED;
-    return;
-  }
   if (rare->failed) return;
   rare->failed = 1;
   if (!is_bytes(message)) message.size = 0;
   if (keep_text(rare, message, &rare->failure)) {
+    static const char lost[] = "the function failed, and there was no memory for its message";
     dcf_bytes text = {lost, sizeof lost - 1};
     if (keep_text(rare, text, &rare->failure)) rare->failure = (dcf_native_text){0, 0};
   }
@@ -256,7 +270,7 @@ static void out_log(dcf_output* output, int32_t level, dcf_bytes text) {
   dcf_native_output* out = of(output);
   if (!out->wants_log || !is_bytes(text)) return;
   dcf_native_rare* rare = rare_of(out);
-  if (!rare || rare->log_count >= DCF_NATIVE_MAX_LOGS || GROW(rare, logs, log, 1)) return;
+  if (rare->log_count >= DCF_NATIVE_MAX_LOGS || GROW(rare, logs, log, 1)) return;
   dcf_native_log* kept = &rare->logs[rare->log_count];
   if (text.size > DCF_NATIVE_MAX_LOG_BYTES) text.size = DCF_NATIVE_MAX_LOG_BYTES;
   kept->level = level;

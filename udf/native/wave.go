@@ -68,11 +68,11 @@ func (l *lender) close() {
 func (p *program) Calculate(wave *udf.Wave) {
 	n := len(wave.Inputs)
 	inputs := wave.Scratch.Alloc(n * int(inputBytes))
-	outputs := wave.Scratch.Alloc(n * int(outputBytes))
+	outputs := wave.Scratch.Alloc(n * outputBytes)
 	l := lender{scratch: wave.Scratch}
 	for i := range wave.Inputs {
 		p.fill(at[input](inputs, i), &wave.Inputs[i], &l)
-		p.start(at[output](outputs, i), &wave.Outputs[i])
+		p.start(outputAt(outputs, i), &wave.Outputs[i])
 	}
 	updates := C.uint32_t(0)
 	if p.updates {
@@ -82,7 +82,7 @@ func (p *program) Calculate(wave *udf.Wave) {
 		C.uintptr_t(uintptr(p.code.UserData)), C.uintptr_t(uintptr(inputs)),
 		C.uintptr_t(uintptr(outputs)), C.size_t(n), updates)
 	for i := range wave.Outputs {
-		take(at[output](outputs, i), &wave.Outputs[i])
+		take(outputAt(outputs, i), &wave.Outputs[i])
 	}
 	l.close()
 }
@@ -155,7 +155,7 @@ func (p *program) fold(fn unsafe.Pointer, in *udf.MergeInput, out *udf.Output) {
 	*input = mergeInput{structSize: C.sizeof_dcf_merge_input, partSize: uint32(partBytes),
 		parts: uintptr(parts), partCount: uintptr(n), arguments: l.value(&in.Arguments),
 		auxiliary: p.aux(), batches: uintptr(batches)}
-	answer := (*output)(in.Scratch.Alloc(int(outputBytes)))
+	answer := (*output)(in.Scratch.Alloc(outputBytes))
 	p.start(answer, out)
 	answer.isFold, answer.hasChild = 1, 0
 	C.dcf_native_fold((C.dcf_merge_fn)(fn), C.uintptr_t(uintptr(p.code.UserData)),
