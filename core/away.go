@@ -15,10 +15,10 @@ import (
 // Function finds a function by name, for a spawn.
 func (w *Worker) Function(name string) *exec.Function { return w.functions.Load().byName[name] }
 
-// Away starts what a task has to do elsewhere: one frame for each destination, and a request for
-// each vertex whose data is brought here. What it takes to know who owns a vertex it waits for.
+// Away starts what a task has to do elsewhere: one frame for each destination, or a call over a lane
+// where that is little, and a request for each vertex whose data is brought here. What it takes to
+// know who owns a vertex it waits for.
 func (w *Worker) Away(t *exec.Task, items []exec.Item, pending []exec.Pending) ([]exec.Pending, error) {
-	w.Number(t)
 	var space [4]*frame
 	frames := space[:0]
 	var failure error
@@ -34,11 +34,19 @@ func (w *Worker) Away(t *exec.Task, items []exec.Item, pending []exec.Pending) (
 			continue
 		}
 		it := &items[i]
-		if w.pick(CallFlags(t.Place), it.Function, owner) == sched.Here {
-			pending = append(pending, w.bring(t, *it, owner))
-			continue
+		here := w.pick(CallFlags(t.Place), it.Function, owner) == sched.Here
+		if !here && len(items) <= maxBranches {
+			if b := w.branch(t, it, owner); b != nil {
+				pending = append(pending, b)
+				continue
+			}
 		}
-		frames = w.addTo(frames, owner, it)
+		w.Number(t)
+		if here {
+			pending = append(pending, w.bring(t, *it, owner))
+		} else {
+			frames = w.addTo(frames, owner, it)
+		}
 	}
 	if failure != nil {
 		for _, f := range frames {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -33,28 +34,33 @@ func (w *Worker) Answer(calls []lane.Call, answers []lane.Answer) {
 		return
 	}
 	frame := w.engine.Frames.At(pin)
+	var space [lane.MaxTogether]tree
+	trees := space[:0]
 	for len(calls) > 0 {
 		n := 1
 		for n < len(calls) && calls[n].Function == calls[0].Function {
 			n++
 		}
-		w.answer(frame, calls[:n], answers[:n])
+		trees = w.answer(frame, calls[:n], answers[:n], trees)
 		calls, answers = calls[n:], answers[n:]
 	}
 	w.store.Unpin(pin)
+	for i := range trees {
+		w.grow(&trees[i])
+	}
 }
 
-// answer runs calls of one function in a frame. The caller holds its pin.
-func (w *Worker) answer(frame *exec.Frame, calls []lane.Call, answers []lane.Answer) {
+// answer runs calls of one function in a frame, and adds those that spawned to trees. The caller holds its pin.
+func (w *Worker) answer(frame *exec.Frame, calls []lane.Call, answers []lane.Answer, trees []tree) []tree {
 	fn := w.functions.Load().byHash[exec.Hash(calls[0].Function)]
 	if fn == nil || fn.Gone() { // looked at under the pin: whoever drops it waits for those that were held then
-		return
+		return trees
 	}
 	if !small(fn) {
 		for i := range answers {
 			answers[i].Never = true
 		}
-		return
+		return trees
 	}
 	n := 0
 	var last *store.Record
@@ -75,18 +81,74 @@ func (w *Worker) answer(frame *exec.Frame, calls []lane.Call, answers []lane.Ans
 		n++
 	}
 	if n == 0 {
-		return
+		return trees
 	}
 	frame.Prepare(fn, n)
 	fn.Program.Calculate(&frame.Wave)
 	for i := range n {
-		at := frame.Tags[i]
-		if !give(&answers[at], fn, &calls[at], &frame.Inputs[i], &frame.Outputs[i]) {
+		at, in, out := frame.Tags[i], &frame.Inputs[i], &frame.Outputs[i]
+		if out.AskedForMore() {
+			if t := w.plant(&calls[at], fn, in, out); t != nil {
+				trees = append(trees, tree{t, &answers[at]})
+				out.Clear()
+				continue
+			}
+		}
+		if !give(&answers[at], fn, &calls[at], in, out) {
 			w.counts.served.Add(-1) // it counts when it comes as a frame
 		}
 	}
 	frame.Scratch.Reset()
 	w.counts.small.Add(int64(n))
+	return trees
+}
+
+// tree is a call that came over a lane and whose function spawned.
+type tree struct {
+	task   *exec.Task
+	answer *lane.Answer
+}
+
+// maxTreeSpawns is how many calculates one such call may spawn: it holds up the others.
+const maxTreeSpawns = 256
+
+// plant makes a task of a call whose calculate spawned, where that may be answered over a lane. The caller holds a
+// pin.
+func (w *Worker) plant(call *lane.Call, fn *exec.Function, in *udf.Input, out *udf.Output) *exec.Task {
+	if out.Failure != nil || len(out.Spawns) == 0 || len(out.Effects) > 0 || fn.Ordered() {
+		return nil
+	}
+	t := exec.NewTask(w.engine)
+	t.Phase = w.tasks.begin()
+	t.Foreign, t.Nameless, t.ReadOnly, t.Depth, t.Budget = true, true, true, 1, maxTreeSpawns
+	t.Called, t.Arguments, t.Version = fn, udf.Value{Bytes: call.Arguments}, in.Version
+	if call.Budget > 0 {
+		t.Deadline = in.Deadline
+	}
+	t.Take(&exec.Item{Function: fn, Target: in.Vertex}, out)
+	return t
+}
+
+// grow runs a task to its end and answers with what it came to, where all of it is here and that is small.
+func (w *Worker) grow(g *tree) {
+	t := g.task
+	defer w.endTask(t)
+	here := t.RunHere()
+	if here {
+		t.Finish()
+	}
+	var part udf.Value
+	if len(t.Parts) > 0 {
+		part = t.Parts[0].Value
+	}
+	if !here || t.Err != nil || len(t.Parts) > 1 || part.Batch != nil || len(part.Bytes) > lane.MaxTreePart {
+		g.answer.Never = t.Err == nil // of an error the frame says all
+		w.counts.served.Add(-1)       // it counts when it comes as a frame
+		return
+	}
+	g.answer.Give(t.Version, part.Bytes, len(t.Parts) > 0)
+	g.answer.Runs = uint32(t.Calculates)
+	w.counts.calculates.Add(int64(t.Calculates) - 1)
 }
 
 // target gives the vertex that a call means, or nil. Calls often mean the same: last is the one before, if
@@ -216,7 +278,8 @@ func LeaveLane(lanes uint32, at int) {
 func (c *Call) endLane(w *Worker, caller *lane.Caller, at int, deadline int64, slept bool) bool {
 	held, err := true, error(nil)
 	if deadline != 0 {
-		held, err = c.sleepLane(caller, at, deadline, slept)
+		wait := laneWait{caller, at, c.UDF.function.Name, c.cancel}
+		held, err = wait.sleep(deadline, slept)
 	}
 	if held {
 		defer caller.Leave(at)
@@ -232,9 +295,18 @@ func (c *Call) endLane(w *Worker, caller *lane.Caller, at int, deadline int64, s
 	return true
 }
 
-// sleepLane waits until the answer is here, the connection has ended, or it fails. It does not hold the
+// laneWait is a wait for the answer to a call over a lane.
+type laneWait struct {
+	caller   *lane.Caller
+	at       int
+	function string
+	cancel   *atomic.Uint32 // turns non-zero: end early; nil: nobody can ask for that
+}
+
+// sleep waits until the answer is here, the connection has ended, or it fails. It does not hold the
 // lane any more where another call may be on it, or none.
-func (c *Call) sleepLane(caller *lane.Caller, at int, deadline int64, slept bool) (held bool, err error) {
+func (l *laneWait) sleep(deadline int64, slept bool) (held bool, err error) {
+	caller, at := l.caller, l.at
 	for held = true; held && !caller.Answered(at) && !caller.Ended(); slept = true {
 		if slept && interrupt.Load() != nil {
 			// What is asked may take long, and close the worker: that waits until all have left.
@@ -247,10 +319,10 @@ func (c *Call) sleepLane(caller *lane.Caller, at int, deadline int64, slept bool
 		}
 		wait := min(transport.Slice, clock.Until(deadline))
 		switch {
-		case c.cancel != nil && c.cancel.Load() != 0:
+		case l.cancel != nil && l.cancel.Load() != 0:
 			return held, status.Errorf(status.Cancelled, "the call was cancelled")
 		case wait <= 0:
-			late := status.Errorf(status.Timeout, "function %q: node %d did not answer in time", c.UDF.function.Name,
+			late := status.Errorf(status.Timeout, "function %q: node %d did not answer in time", l.function,
 				caller.Node())
 			late.Node = caller.Node()
 			return held, late
@@ -276,7 +348,7 @@ func (c *Call) takeLane(caller *lane.Caller, at int) bool {
 	c.rare, c.small = true, true
 	c.BytesMoved = caller.Exchanged(at)
 	c.ServedBy, c.ServedHow = caller.Node(), SharedMem
-	c.Ran = append(c.Ran, NodeRuns{Node: c.ServedBy, Runs: 1})
+	c.Ran = append(c.Ran, NodeRuns{Node: c.ServedBy, Runs: uint64(max(reply.Runs, 1))})
 	c.Version = reply.Version
 	if reply.Failure != nil {
 		reply.Failure.Vertex = c.Targets[0].id

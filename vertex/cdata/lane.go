@@ -26,6 +26,7 @@ const (
 	LaneBytes     = C.DCF_LANE_BYTES
 	LaneFailed    = C.DCF_LANE_FAILED
 	LaneElsewhere = C.DCF_LANE_ELSEWHERE
+	LaneTree      = C.DCF_LANE_TREE
 
 	LaneAwake   = C.DCF_LANE_AWAKE
 	LaneInFutex = C.DCF_LANE_IN_FUTEX

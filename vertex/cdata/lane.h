@@ -30,6 +30,8 @@
 #define DCF_LANE_BYTES 2     /* data is its part */
 #define DCF_LANE_FAILED 3    /* data is the status, 4 bytes, and the message */
 #define DCF_LANE_ELSEWHERE 4 /* it is to be asked as a frame; data is 1 byte: whether always */
+#define DCF_LANE_TREE \
+  5 /* data is how many calculates ran, 4 bytes; whether there is a part, 4 bytes; the part */
 
 typedef struct dcf_lane_request {
   _Atomic uint64_t word;

@@ -79,6 +79,7 @@ type Item struct {
 	Own      bool      // Arguments are the item's own, not those of the call
 	Value    udf.Value // the arguments where Own; owned by the item
 	Once     bool
+	Framed   bool     // a lane was no way for it: it goes in a frame
 	Up       *Path    // what it hangs below; nil: it is a target of the call or of a frame
 	Index    uint32   // among its siblings
 	Prefix   []uint32 // where it came in a frame: its whole path, borrowed from there

@@ -27,6 +27,7 @@ type Task struct {
 	Origin    Origin
 	Resent    bool      // its frame may have come before
 	Foreign   bool      // it came from another process: updates are applied exactly once
+	Nameless  bool      // what came does not say of which call it is: ONCE spawns cannot run
 	Called    *Function // whose merge folds; nil: parts go home as they are
 	Arguments udf.Value // of the call, borrowed until the task ends
 	Deadline  int64     // CLOCK_MONOTONIC

@@ -98,6 +98,11 @@ func (t *Task) look(it *Item, frame *Frame, at int) (*store.Record, bool) {
 		t.fail(NoFunction(it.Name).WithVertex(it.Target))
 		return nil, false
 	}
+	if it.Once && t.Nameless {
+		t.away = append(t.away, *it)
+		*it = Item{}
+		return nil, false
+	}
 	if it.Once && !t.first(it) {
 		it.Release()
 		*it = Item{}

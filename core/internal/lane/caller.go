@@ -309,6 +309,11 @@ func (c *Caller) Reply(at int) (*Answer, error) {
 		to.Ran, to.HasPart, to.Part = true, true, data
 	case kind == cdata.LaneNothing:
 		to.Ran = true
+	case kind == cdata.LaneTree && size >= treeBytes:
+		to.Ran, to.Runs = true, max(binary.LittleEndian.Uint32(data), 1)
+		if binary.LittleEndian.Uint32(data[4:]) != 0 {
+			to.HasPart, to.Part = true, data[treeBytes:]
+		}
 	case kind == cdata.LaneFailed && size >= codeBytes:
 		code := status.Code(binary.LittleEndian.Uint32(data))
 		if code <= status.OK || code >= status.Count {

@@ -28,11 +28,14 @@ const (
 	MaxArguments = cdata.LaneRequestBytes - budgetBytes
 	// MaxPart is how many bytes its answer has.
 	MaxPart = cdata.LaneReplyBytes
+	// MaxTreePart is how many bytes that of a tree has.
+	MaxTreePart = MaxPart - treeBytes
 	// Bytes is the size of the memory of a connection's lanes, a multiple of the page size.
 	Bytes = 48 << 10
 
 	budgetBytes = 8
 	codeBytes   = 4
+	treeBytes   = 8
 	// requestBytes and replyBytes are what a call counts as, besides its data.
 	requestBytes = 48
 	replyBytes   = 16

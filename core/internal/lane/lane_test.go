@@ -155,6 +155,13 @@ func TestAnswers(t *testing.T) {
 			require.Equal(t, uint64(3), a.Version)
 			require.Equal(t, uint64(42), a.Failure.Node)
 		}},
+		{"a tree", func(a *Answer) { a.Give(3, []byte("part"), true); a.Runs = 14 }, func(t *testing.T, a *Answer) {
+			require.True(t, a.Ran && a.HasPart && a.Runs == 14 && string(a.Part) == "part" && a.Version == 3)
+		}},
+		{"a tree of nothing", func(a *Answer) { a.Give(3, nil, false); a.Runs = 2 },
+			func(t *testing.T, a *Answer) { require.True(t, a.Ran && !a.HasPart && a.Runs == 2) }},
+		{"largest tree", func(a *Answer) { a.Give(3, long[:MaxTreePart], true); a.Runs = 2 },
+			func(t *testing.T, a *Answer) { require.Equal(t, long[:MaxTreePart], a.Part) }},
 		{"long failure", func(a *Answer) { a.Fail(3, status.Errorf(status.UDFFailed, "%s", long)) },
 			func(t *testing.T, a *Answer) { require.True(t, !a.Ran && !a.Never && a.Failure == nil) }},
 		{"detailed failure", func(a *Answer) { a.Fail(3, status.Errorf(status.UDFFailed, "x").WithDetail("y")) },

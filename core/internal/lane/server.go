@@ -28,6 +28,7 @@ type Call struct {
 type Answer struct {
 	Ran     bool // it has a version, and perhaps a part
 	HasPart bool
+	Runs    uint32 // how many calculates ran; 0: one. More than one, and the part has MaxTreePart bytes at most
 	Version uint64 // of the vertex
 	Part    []byte
 	Failure *status.Error // one of those that Fail took
@@ -38,7 +39,7 @@ type Answer struct {
 
 // Clear makes it the zero Answer.
 func (a *Answer) Clear() {
-	a.Ran, a.HasPart, a.Version, a.Part, a.Failure, a.Never = false, false, 0, nil, nil, false
+	a.Ran, a.HasPart, a.Runs, a.Version, a.Part, a.Failure, a.Never = false, false, 0, 0, nil, nil, false
 }
 
 // Give makes a part, of which there may be none, the answer. Its bytes, MaxPart at most, are copied.
@@ -204,6 +205,8 @@ func (s *Server) Answer(calls []Call, answers []Answer) {
 // shape says what kind of reply the answer is, and how many bytes of data it has.
 func (a *Answer) shape() (kind uint8, size int) {
 	switch {
+	case a.Ran && a.Runs > 1:
+		return cdata.LaneTree, treeBytes + len(a.Part)
 	case a.Ran && a.HasPart:
 		return cdata.LaneBytes, len(a.Part)
 	case a.Ran:
@@ -225,16 +228,24 @@ func (s *Server) write(c *Call, a *Answer) {
 		*(*[wordBytes]byte)(r.Data[:]) = [wordBytes]byte(a.Part)
 	case kind == cdata.LaneBytes:
 		copy(r.Data[:], a.Part)
+	case kind == cdata.LaneTree:
+		binary.LittleEndian.PutUint32(r.Data[:], a.Runs)
+		binary.LittleEndian.PutUint32(r.Data[4:], flagOf(a.HasPart))
+		copy(r.Data[treeBytes:], a.Part)
 	case kind == cdata.LaneFailed:
 		binary.LittleEndian.PutUint32(r.Data[:], uint32(a.Failure.Code))
 		copy(r.Data[codeBytes:], a.Failure.Message)
 	case kind == cdata.LaneElsewhere:
-		r.Data[0] = 0
-		if a.Never {
-			r.Data[0] = 1
-		}
+		r.Data[0] = byte(flagOf(a.Never))
 	}
 	store(&r.Word, word(c.number, kind, size))
+}
+
+func flagOf(set bool) uint32 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // Traffic counts what passed so far.
