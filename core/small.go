@@ -34,8 +34,7 @@ func (w *Worker) Answer(calls []lane.Call, answers []lane.Answer) {
 		return
 	}
 	frame := w.engine.Frames.At(pin)
-	var space [lane.MaxTogether]tree
-	trees := space[:0]
+	var trees []tree // few calls make one
 	for len(calls) > 0 {
 		n := 1
 		for n < len(calls) && calls[n].Function == calls[0].Function {
