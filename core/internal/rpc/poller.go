@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"errors"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -76,10 +75,6 @@ func (n *Node) pollerOf(conn transport.Conn) *poller {
 	return p
 }
 
-// yieldEvery is after how many turns a poller lets other goroutines run: often enough that the runtime's monitor does not
-// find it too long at work, which it would look for every 20 us from then on, and take its processor whenever it sleeps.
-const yieldEvery = 256
-
 // run serves until the session ends, or the group, or until the watch gave the poller to another
 // goroutine.
 func (p *poller) run() {
@@ -93,10 +88,7 @@ func (p *poller) run() {
 	idle, asked, recent := transport.Slice, busyAfter, false
 	var batch [MaxTogether]*Request
 	small := new(small) // of this goroutine: it may end after another one reads on
-	for turn := 1; ; turn++ {
-		if turn%yieldEvery == 0 {
-			runtime.Gosched()
-		}
+	for {
 		if r := p.held; r != nil {
 			p.held = nil
 			if !p.goesOn(p.serveFrom(r, batch[:0]), nil) {
