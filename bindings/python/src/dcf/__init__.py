@@ -12,8 +12,6 @@ folds the parts, and only the answer comes home.
 
 from __future__ import annotations
 
-from . import _load  # noqa: F401  # isort: skip  # before all that needs libdcf
-
 from . import errors
 from ._builder import Bits, Builder, BuilderColumn
 from ._builtins import (
