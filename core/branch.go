@@ -32,7 +32,7 @@ func (w *Worker) branch(t *exec.Task, it *exec.Item, owner wire.Identity) *branc
 		arguments = it.Value
 	}
 	if !t.ReadOnly || fn == nil || fn != t.Called || it.Framed || it.Once || t.Budget <= maxTreeSpawns ||
-		arguments.Batch != nil || len(arguments.Bytes) > lane.MaxArguments || fn.Ordered() || fn.Large.Load() || !small(fn) {
+		fn.Ordered() || !fits(fn, &arguments) {
 		return nil
 	}
 	caller, left := w.peer(owner).Lanes(), clock.Until(t.Deadline)

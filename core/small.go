@@ -177,6 +177,11 @@ func give(answer *lane.Answer, fn *exec.Function, call *lane.Call, in *udf.Input
 	return answered
 }
 
+// fits says whether a call with these arguments may go over a lane, for all that is known so far.
+func fits(fn *exec.Function, arguments *udf.Value) bool {
+	return arguments.Batch == nil && len(arguments.Bytes) <= lane.MaxArguments && !fn.Large.Load() && small(fn)
+}
+
 // small says whether calls of a function may go over lanes.
 func small(fn *exec.Function) bool {
 	const flags = udf.Short | udf.CallerThread | udf.Updates
@@ -224,7 +229,7 @@ func (c *Call) askLane(w *Worker, to *route) (deadline int64, done bool) {
 	fn, arguments := c.UDF.function, c.Arguments.Bytes
 	framed := c.framed
 	c.framed = false
-	if framed || len(arguments) > lane.MaxArguments || fn.Large.Load() || !small(fn) {
+	if framed || !fits(fn, &c.Arguments) {
 		return 0, false
 	}
 	caller := to.peer.Lanes()

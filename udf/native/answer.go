@@ -50,19 +50,23 @@ func takeRare(from *output, out *udf.Output) {
 		r.fail(status.Code(from.status), false, out)
 		return
 	}
+	defer r.free()
 	r.logs(out)
 	if failed := r.failed(); failed || from.status != C.DCF_OK {
 		r.fail(status.Code(from.status), failed, out)
 	} else if err := r.answers(from, out); err != nil {
 		out.FailWith(status.From(err))
 	}
-	if r.c.owns != 0 {
-		C.dcf_native_free_rare(C.uintptr_t(address(r.c)))
-	}
 }
 
 // rare reads a dcf_native_rare.
 type rare struct{ c *C.dcf_native_rare }
+
+func (r rare) free() {
+	if r.c.owns != 0 {
+		C.dcf_native_free_rare(C.uintptr_t(address(r.c)))
+	}
+}
 
 func (r rare) failed() bool { return r.c.failed != 0 }
 

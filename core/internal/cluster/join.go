@@ -44,14 +44,13 @@ func (c *Client) join(e Join, actions []Action) []Action {
 // joinNext tries the next address, or gives up.
 func (c *Client) joinNext(actions []Action) []Action {
 	j := &c.joining
-	if len(j.addresses) == 0 && j.denied == len(j.failures) {
-		return c.joinFailed(status.Errorf(status.Denied, "no cluster could be joined: %s",
-			strings.Join(j.failures, "; ")), actions)
-	}
 	if len(j.addresses) == 0 {
-		return c.joinFailed(status.Errorf(status.Unavailable, "no cluster could be joined: %s. "+
-			"Start a node there first, or correct the address", strings.Join(j.failures, "; ")),
-			actions)
+		code, hint := status.Unavailable, ". Start a node there first, or correct the address"
+		if j.denied == len(j.failures) {
+			code, hint = status.Denied, ""
+		}
+		return c.joinFailed(status.Errorf(code, "no cluster could be joined: %s%s",
+			strings.Join(j.failures, "; "), hint), actions)
 	}
 	address := j.addresses[0]
 	j.addresses = j.addresses[1:]

@@ -81,8 +81,7 @@ func (t *Task) look(it *Item, frame *Frame, at int) (*store.Record, bool) {
 		v = r.Current()
 	}
 	if v == nil {
-		t.away = append(t.away, *it)
-		*it = Item{}
+		t.sendOff(it)
 		return nil, false
 	}
 	if !r.Is(it.Birth) {
@@ -99,8 +98,7 @@ func (t *Task) look(it *Item, frame *Frame, at int) (*store.Record, bool) {
 		return nil, false
 	}
 	if it.Once && t.Nameless {
-		t.away = append(t.away, *it)
-		*it = Item{}
+		t.sendOff(it)
 		return nil, false
 	}
 	if it.Once && !t.first(it) {
@@ -110,14 +108,19 @@ func (t *Task) look(it *Item, frame *Frame, at int) (*store.Record, bool) {
 	}
 	if it.Function.Flags&udf.Updates != 0 {
 		if !s.Retain(r) {
-			t.away = append(t.away, *it)
-			*it = Item{}
+			t.sendOff(it)
 			return nil, false
 		}
 		return r, false
 	}
 	t.fill(it, frame, at, v.State())
 	return nil, true
+}
+
+// sendOff leaves an item to another worker.
+func (t *Task) sendOff(it *Item) {
+	t.away = append(t.away, *it)
+	*it = Item{}
 }
 
 // Gone is the error of what means a vertex that was dropped.
